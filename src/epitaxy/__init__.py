@@ -1,0 +1,1 @@
+"""Transfer learning of materials properties; see https://github.com/epitaxy/epitaxy."""

@@ -1,0 +1,1 @@
+"""Layer 0: errors, registries, hashes, files, seeds and property specifications."""

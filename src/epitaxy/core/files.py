@@ -1,0 +1,123 @@
+"""Writing files and folders so that a crash or a full disk never leaves half of one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from epitaxy.core.errors import InputError
+
+MARKER = ".epitaxy"
+"""Name of the small file that tells a folder of ours from somebody else's."""
+
+
+@contextmanager
+def readable_disk_errors(target: Path) -> Iterator[None]:
+    """Turn the operating system's "disk full" and "not permitted" into a sentence.
+
+    Raises:
+        InputError: when writing below ``target`` fails for one of these reasons.
+    """
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "the disk is full; free some space",
+            errno.EDQUOT: "the disk quota is used up; free some space",
+            errno.EACCES: "writing there is not permitted; choose another place",
+            errno.EROFS: "that disk is read-only; choose another place",
+            errno.ENOTDIR: "a part of that path is a file; choose another place",
+        }
+        if error.errno not in reasons:
+            raise
+        reason = reasons[error.errno]
+        raise InputError(f"Could not write {str(target)!r}: {reason} and run again.") from error
+
+
+@contextmanager
+def atomic_file(target: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target`` that takes its place when the block succeeds.
+
+    Raises:
+        InputError: the disk is full or the place cannot be written; ``target`` is as it was.
+    """
+    target = Path(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with readable_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write ``text`` to ``target`` (UTF-8), all or nothing."""
+    with atomic_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: str | Path, data: Any) -> None:
+    """Write ``data`` as indented JSON, all or nothing; NaN is refused (JSON has none)."""
+    write_text(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def is_ours(folder: Path) -> bool:
+    """Tell whether a folder was written by this program."""
+    return (folder / MARKER).is_file()
+
+
+def check_output_folder(folder: str | Path) -> Path:
+    """Refuse an output path that would overwrite something this program did not write.
+
+    Raises:
+        InputError: ``folder`` is a file, or a folder with content that is not ours.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"The output {str(folder)!r} is an existing file; give a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
+        raise InputError(
+            f"The output folder {str(folder)!r} exists and was not written by epitaxy; "
+            "give a new folder, or empty that one yourself."
+        )
+    return folder
+
+
+@contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``target`` that takes its place when the block succeeds.
+
+    Raises:
+        InputError: ``target`` is not ours to replace, or the disk is full.
+    """
+    target = check_output_folder(target)
+    with readable_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            (temporary / MARKER).touch()
+            yield temporary
+            replace_folder(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Rename ``source`` to ``target``; what stood at ``target`` goes only after that succeeded."""
+    umask = os.umask(0)
+    os.umask(umask)
+    source.chmod(0o777 & ~umask)
+    old = target.with_name(f".{target.name}.old.{os.getpid()}")
+    if target.exists():
+        os.replace(target, old)
+    os.replace(source, target)
+    shutil.rmtree(old, ignore_errors=True)

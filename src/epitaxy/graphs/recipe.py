@@ -1,0 +1,44 @@
+"""`GraphRecipe`: everything that decides which graph a crystal becomes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from epitaxy.core.hashing import content_hash
+
+RuleName = Literal["nearest", "cgcnn"]
+
+
+class GraphRecipe(BaseModel):
+    """How bonds are chosen; stored in every model, so that prediction repeats it exactly.
+
+    >>> GraphRecipe().rule
+    'nearest'
+    >>> GraphRecipe(neighbours=8).hash == GraphRecipe().hash
+    False
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: RuleName = "nearest"
+    """``nearest``: the nearest neighbours and the complete shell of the last one.
+    ``cgcnn``: exactly `neighbours` per atom, short lists padded (Xie 2018, Chang 2022)."""
+    cutoff: float = Field(default=8.0, gt=0.0, le=20.0)
+    """Largest bond length in Å."""
+    neighbours: int = Field(default=12, ge=1, le=200)
+    """Neighbours per atom (for ``nearest``: before the last shell is completed)."""
+    shell_tolerance: float = Field(default=0.01, ge=0.0, le=1.0)
+    """Å by which the last shell may be wider than its first member (``nearest`` only)."""
+    merge_tolerance: float = Field(default=1e-4, ge=0.0, le=0.1)
+    """Å within which bond lengths count as equal when equivalent atoms and bonds are merged
+    into one with a weight; 0 merges nothing. Merging changes cost, not results, for models
+    that see distances only."""
+    bond_vectors: bool = False
+    """Also keep bond vectors (needed by models with angles); excludes merging."""
+
+    @property
+    def hash(self) -> str:
+        """Hash of all fields."""
+        return content_hash(self.model_dump())
