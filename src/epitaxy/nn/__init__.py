@@ -1,1 +1,1 @@
-"""To be described."""
+"""Layer 3: torch layers that know nothing of files."""

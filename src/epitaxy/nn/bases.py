@@ -1,0 +1,26 @@
+"""Expansions of distances in basis functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gaussian_expansion(lengths: Tensor, centres: Tensor, width: float) -> Tensor:
+    """Expand bond lengths in Gaussians, ``exp(-((d - centre) / width)**2)``.
+
+    There is no factor 1/2 in the exponent (Xie 2018; Chang 2022).
+
+    Args:
+        lengths: (E,) in Å.
+        centres: (U,) in Å.
+        width: Å.
+
+    Returns:
+        (E, U).
+
+    >>> gaussian_expansion(torch.tensor([1.0]), torch.tensor([1.0, 1.5]), 0.5).tolist()
+    [[1.0, 0.3678794503211975]]
+    """
+    scaled = (lengths[:, None] - centres) / width
+    return scaled.square_().neg_().exp_()

@@ -1,0 +1,56 @@
+"""Batch normalisation over rows that stand for several equal ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightedBatchNorm(nn.Module):
+    """`torch.nn.BatchNorm1d` for rows with multiplicities.
+
+    With weights w the statistics are those of a batch in which row i is repeated w_i times, so
+    merged graphs train exactly like unmerged ones. With unit weights it is BatchNorm1d.
+
+    Shape: rows (N, F), weights (N,) -> (N, F).
+
+    >>> norm = WeightedBatchNorm(1)
+    >>> norm(torch.tensor([[0.0], [4.0]]), torch.tensor([3.0, 1.0])).flatten().tolist()
+    [-0.57735..., 1.73205...]
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def update_statistics(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Move the running statistics; ``variance`` is the population one, ``total`` = sum w."""
+        with torch.no_grad():
+            unbiased = variance * (total / (total - 1).clamp(min=1))
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Return (scale, shift) of evaluation mode, each (F,): ``y = x * scale + shift``."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, rows: Tensor, weights: Tensor) -> Tensor:
+        if not self.training:
+            scale, shift = self.affine()
+            return torch.addcmul(shift, rows, scale)
+        weights = weights.to(rows.dtype)
+        total = weights.sum()
+        mean = weights @ rows / total
+        centred = rows - mean
+        variance = weights @ centred.square() / total
+        self.update_statistics(mean, variance, total)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return torch.addcmul(self.bias, centred, scale)
