@@ -1,1 +1,1 @@
-"""To be described."""
+"""Layer 1: predictions, metrics, training histories and comparisons; needs no torch."""
