@@ -1,0 +1,190 @@
+"""`GraphStore`: packed graphs of a whole table, and batches of them in one gather."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from epitaxy.core.errors import InputError, suggestion
+from epitaxy.graphs.build import chunks
+from epitaxy.graphs.cache import in_memory, locked, read, write
+from epitaxy.graphs.ragged import offsets_of, ranges
+from epitaxy.graphs.recipe import GraphRecipe
+from epitaxy.structures.table import Dropped, StructureTable
+
+
+class GraphArrays(NamedTuple):
+    """Graphs of B crystals, joined: N nodes, E bonds."""
+
+    n_atoms: np.ndarray
+    """(B,) int64 nodes per crystal (after merging)."""
+    atomic_numbers: np.ndarray
+    """(N,) uint8."""
+    atom_weight: np.ndarray
+    """(N,) float32 equivalent atoms that the node stands for."""
+    n_bonds: np.ndarray
+    """(N,) int64 bonds that start at each node; bonds are grouped by their source."""
+    bond_dst: np.ndarray
+    """(E,) int64 destination node, numbered within these arrays."""
+    bond_length: np.ndarray
+    """(E,) float32, Å."""
+    bond_weight: np.ndarray
+    """(E,) float32 equal bonds that this one stands for."""
+    bond_vector: np.ndarray | None
+    """(E, 3) float32 destination minus source, Å; only with ``recipe.bond_vectors``."""
+
+
+class Subset(NamedTuple):
+    """Where some ids stand in a store."""
+
+    rows: np.ndarray
+    """(n,) int64 row of each id that has a graph, in the order asked for."""
+    missing: tuple[Dropped, ...]
+    """The ids that have none, with the reason."""
+
+
+class GraphStore:
+    """Graphs of all crystals of a table that have one, in packed, perhaps memory-mapped arrays."""
+
+    def __init__(
+        self,
+        recipe: GraphRecipe,
+        ids: Iterable[str],
+        failures: Iterable[Dropped],
+        columns: Mapping[str, np.ndarray],
+    ) -> None:
+        self.ids = np.array(list(ids), dtype=object)
+        """(B,) str."""
+        self.recipe = recipe
+        self.failures = tuple(failures)
+        """Crystals without a graph, each with the reason."""
+        self.columns = columns
+        """Stored arrays by name, see `epitaxy.graphs.chunk.COLUMNS`."""
+        self.node_offsets = offsets_of(columns["node_counts"])
+        self.bond_offsets = offsets_of(columns["bond_counts"])
+        self.atom_offsets = offsets_of(columns["atom_counts"])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_nodes(self) -> np.ndarray:
+        """(B,) int64 nodes per crystal, after merging."""
+        return np.diff(self.node_offsets)
+
+    @property
+    def n_bonds(self) -> np.ndarray:
+        """(B,) int64 bonds per crystal, after merging."""
+        return np.diff(self.bond_offsets)
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """(B,) int64 atoms per crystal, before merging."""
+        return np.diff(self.atom_offsets)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {str(i): row for row, i in enumerate(self.ids)}
+
+    @cached_property
+    def _reason_of(self) -> dict[str, Dropped]:
+        return {d.id: d for d in self.failures}
+
+    def subset(self, ids: Iterable[str]) -> Subset:
+        """Return the rows of ``ids`` and, apart, those that have no graph.
+
+        Raises:
+            InputError: an id was not in the table from which the store was built.
+        """
+        rows, missing = [], []
+        for name in map(str, ids):
+            if name in self._row_of:
+                rows.append(self._row_of[name])
+            elif name in self._reason_of:
+                missing.append(self._reason_of[name])
+            else:
+                raise InputError(
+                    f"The id {name!r} is not among the {len(self) + len(self.failures)} crystals "
+                    f"of these graphs; check the ids.{suggestion(name, self._row_of)}"
+                )
+        return Subset(np.array(rows, dtype=np.int64), tuple(missing))
+
+    def gather(self, rows: np.ndarray | Iterable[int]) -> GraphArrays:
+        """Join the graphs of the given rows, in the given order (repeats are allowed)."""
+        rows = np.asarray(rows, dtype=np.int64)
+        n_nodes = self.node_offsets[rows + 1] - self.node_offsets[rows]
+        n_bonds = self.bond_offsets[rows + 1] - self.bond_offsets[rows]
+        nodes = ranges(self.node_offsets[rows], n_nodes)
+        bonds = ranges(self.bond_offsets[rows], n_bonds)
+        first = np.repeat(offsets_of(n_nodes)[:-1], n_bonds)
+        column = self.columns
+        return GraphArrays(
+            n_atoms=n_nodes,
+            atomic_numbers=column["atomic_numbers"][nodes],
+            atom_weight=column["atom_weight"][nodes],
+            n_bonds=column["n_bonds"][nodes].astype(np.int64),
+            bond_dst=first + column["bond_dst"][bonds],
+            bond_length=column["bond_length"][bonds],
+            bond_weight=column["bond_weight"][bonds],
+            bond_vector=column["bond_vector"][bonds] if "bond_vector" in column else None,
+        )
+
+    def node_of_atoms(self, rows: np.ndarray | Iterable[int]) -> np.ndarray:
+        """Return the node of every atom of the gathered crystals, (sum of `n_atoms`,) int64.
+
+        ``values[store.node_of_atoms(rows)]`` expands values per node of ``store.gather(rows)`` to
+        the atoms of the table.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        n_nodes = self.node_offsets[rows + 1] - self.node_offsets[rows]
+        n_atoms = self.atom_offsets[rows + 1] - self.atom_offsets[rows]
+        atoms = ranges(self.atom_offsets[rows], n_atoms)
+        first = np.repeat(offsets_of(n_nodes)[:-1], n_atoms)
+        nodes: np.ndarray = first + self.columns["atom_class"][atoms]
+        return nodes
+
+
+def build_graphs(
+    table: StructureTable,
+    recipe: GraphRecipe,
+    *,
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> GraphStore:
+    """Build the graphs of all crystals of ``table``, or reopen those built before.
+
+    Args:
+        table: the crystals.
+        recipe: which bonds they get.
+        cache: folder that keeps graphs, one sub-folder per (table, recipe); None keeps them in
+            memory only.
+        workers: processes; None takes one for small tables and up to eight for large ones.
+        progress: show how many crystals are done.
+
+    Raises:
+        InputError: the cache folder cannot be written, or ``workers`` is below 1.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers} is not allowed; give 1 or more, or None.")
+    found = chunks(table, recipe, workers=workers, progress=progress)
+    if cache is None:
+        return GraphStore(recipe, *in_memory(found, recipe))
+    folder = Path(cache) / f"{table.hash}-{recipe.hash}"
+    packed = read(folder, recipe)
+    if packed is None:
+        with locked(folder):
+            packed = read(folder, recipe)
+            if packed is None:
+                write(folder, found, recipe)
+                packed = read(folder, recipe)
+    if packed is None:
+        raise InputError(
+            f"The graphs in {str(folder)!r} cannot be read back; remove that folder, or choose "
+            "another cache folder."
+        )
+    return GraphStore(recipe, *packed)
