@@ -1,1 +1,16 @@
-"""To be described."""
+"""One file per figure; a function takes data frames and returns a matplotlib ``Figure``."""
+
+from __future__ import annotations
+
+from epitaxy.core.registry import Registry
+
+FIGURES = Registry(
+    "figure",
+    {
+        "comparison": "epitaxy.reports.figures.comparison:comparison",
+        "error_distribution": "epitaxy.reports.figures.error_distribution:error_distribution",
+        "learning_curve": "epitaxy.reports.figures.learning_curve:learning_curve",
+        "parity": "epitaxy.reports.figures.parity:parity",
+    },
+)
+"""Figure name -> function."""

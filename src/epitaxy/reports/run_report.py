@@ -1,0 +1,205 @@
+"""The report of one run: figures, tables and one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from epitaxy.reports.figures.error_distribution import absolute_errors, error_distribution
+from epitaxy.reports.figures.learning_curve import learning_curve
+from epitaxy.reports.figures.parity import parity
+from epitaxy.reports.page import write_page
+from epitaxy.reports.run_files import RunFiles, read_run
+from epitaxy.reports.style import save_figure
+from epitaxy.results.history import best_epoch
+from epitaxy.results.metrics import bounds_coverage, mae_interval, mean_baseline_mae
+from epitaxy.results.predictions import select_property
+
+SPLIT_WORDS = {"test": "Test", "val": "Validation", "train": "Training", "new": "New"}
+"""Splits in the order of the tables."""
+
+MOST_DROPPED = 100
+"""Rows of the table of dropped entries; the whole list is in ``dropped.csv``."""
+
+WORST = 10
+"""Rows of the table of the largest errors."""
+
+PARITY_CAPTION = (
+    "Predicted against true values. On the dashed line a prediction is perfect; thin vertical "
+    "lines are the predicted bounds, where there are any."
+)
+ERRORS_CAPTION = (
+    "Absolute errors: how many crystals have which error, and the share of crystals below an error."
+)
+
+PROVENANCE = ("provenance", "versions", "hashes", "seed", "device", "created", "command")
+"""Keys of the configuration that say where a run comes from, shown apart from the settings."""
+
+
+class Section(NamedTuple):
+    """What the page shows of one property."""
+
+    name: str
+    unit: str
+    split: str | None
+    """The split of the headline: test, or the next best one; None when nothing is known."""
+    numbers: Mapping[str, Any] | None
+    interval: tuple[float, float] | None
+    baseline: float | None
+    coverage: tuple[float, int] | None
+    figures: tuple[tuple[Path, str], ...]
+    """Image and caption."""
+    worst: list[Mapping[str, Any]]
+
+
+def write_run_report(run_folder: str | Path) -> Path:
+    """Write ``figures/*.png`` (each with a CSV of its data) and ``report.html`` of a run.
+
+    The page has the test error in words with its 95 % interval, a parity plot per split, the
+    learning curve, the table of metrics, the largest errors, what was dropped and why, the
+    transfer plan, the configuration and the provenance. Files that are optional may be absent;
+    ``predictions.parquet`` must be there.
+
+    Args:
+        run_folder: a run folder; its configuration's ``title`` becomes the title.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        InputError: a file is missing or cannot be understood, or the folder is not writable.
+    """
+    run = read_run(run_folder)
+    sections = [_section(run, name) for name in run.properties]
+    history = _history_figure(run, sections)
+    provenance = {key: run.config[key] for key in PROVENANCE if key in run.config}
+    settings = {key: value for key, value in run.config.items() if key not in PROVENANCE}
+    return write_page(
+        run.folder / "report.html",
+        "run.html",
+        title=run.title,
+        sections=sections,
+        splits=SPLIT_WORDS,
+        metrics=run.metrics,
+        counts=_counts(run.predictions),
+        history=history,
+        training=_training_words(run.history),
+        dropped=_dropped(run.dropped),
+        plan=_plain_table(run.plan),
+        settings=flatten(settings),
+        provenance=flatten(provenance),
+    )
+
+
+def _section(run: RunFiles, name: str) -> Section:
+    rows = select_property(run.predictions, name)
+    scored = [split for split in SPLIT_WORDS if name in run.metrics.get(split, {})]
+    split = scored[0] if scored else None
+    return Section(
+        name=name,
+        unit=str(rows["unit"].iloc[0]),
+        split=split,
+        numbers=run.metrics[split][name] if split else None,
+        interval=mae_interval(rows, split) if split else None,
+        # Below the training error the mean of the training values is no yardstick.
+        baseline=mean_baseline_mae(rows, split) if split in ("test", "val") else None,
+        coverage=bounds_coverage(rows, split) if split else None,
+        figures=_property_figures(run, rows, name) if rows["y_true"].notna().any() else (),
+        worst=_worst(rows, split) if split else [],
+    )
+
+
+def _property_figures(run: RunFiles, rows: pd.DataFrame, name: str) -> tuple[tuple[Path, str], ...]:
+    folder, ending = run.folder / "figures", ""
+    if len(run.properties) > 1:
+        slug = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")
+        ending = f"-{run.properties.index(name) + 1}-{slug}"
+    errors = absolute_errors(rows)
+    return (
+        (
+            save_figure(parity(rows), folder / f"parity{ending}.png", rows),
+            PARITY_CAPTION,
+        ),
+        (
+            save_figure(
+                error_distribution(rows), folder / f"error_distribution{ending}.png", errors
+            ),
+            ERRORS_CAPTION,
+        ),
+    )
+
+
+def _history_figure(run: RunFiles, sections: list[Section]) -> Path | None:
+    if run.history is None or run.history.empty:
+        return None
+    units = {section.unit for section in sections}
+    # An error averaged over properties of different units has none.
+    unit = units.pop() if len(units) == 1 else ""
+    figure = learning_curve(run.history, unit)
+    return save_figure(figure, run.folder / "figures" / "learning_curve.png", run.history)
+
+
+def _training_words(history: pd.DataFrame | None) -> str:
+    if history is None or history.empty:
+        return ""
+    seconds = float(history["seconds"].sum())
+    duration = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds >= 7200:
+        duration = f"{seconds / 3600:.1f} h"
+    best = best_epoch(history)
+    chosen = f"; the lowest validation error was reached in epoch {best}" if best else ""
+    return f"{len(history)} epochs in {duration}{chosen}."
+
+
+def _counts(predictions: pd.DataFrame) -> str:
+    counts = predictions.drop_duplicates(["id", "split"])["split"].value_counts()
+    parts = [
+        f"{counts[split]} {word.lower()}" for split, word in SPLIT_WORDS.items() if split in counts
+    ]
+    return ", ".join(parts)
+
+
+def _worst(rows: pd.DataFrame, split: str) -> list[Mapping[str, Any]]:
+    errors = absolute_errors(rows[rows["split"] == split])
+    largest = errors.nlargest(WORST, "absolute_error")
+    return [{str(key): value for key, value in row.items()} for row in largest.to_dict("records")]
+
+
+def _dropped(dropped: pd.DataFrame | None) -> Mapping[str, Any] | None:
+    if dropped is None:
+        return None
+    counts = dropped["reason"].fillna("no reason given").value_counts()
+    return {
+        "n": len(dropped),
+        "reasons": [(str(reason), int(count)) for reason, count in counts.head(20).items()],
+        "rows": dropped[["id", "reason"]].head(MOST_DROPPED).fillna("").to_numpy().tolist(),
+    }
+
+
+def _plain_table(frame: pd.DataFrame | None) -> Mapping[str, Any] | None:
+    if frame is None:
+        return None
+    columns = [str(name) for name in frame.columns]
+    return {"columns": columns, "rows": frame.astype(object).to_numpy().tolist()}
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Write nested settings as pairs of dotted name and value.
+
+    >>> flatten({"model": {"width": 64}, "seeds": [1, 2], "from": None})
+    [('model.width', '64'), ('seeds', '1, 2'), ('from', 'none')]
+    """
+    pairs: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            pairs += flatten(value, f"{name}.")
+        elif isinstance(value, list):
+            pairs.append((name, ", ".join(str(item) for item in value) or "none"))
+        else:
+            pairs.append((name, "none" if value is None else str(value)))
+    return pairs

@@ -1,0 +1,160 @@
+"""One look for all figures: colours, fonts, sizes, and how they are saved."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from epitaxy.core.files import atomic_file
+
+P = ParamSpec("P")
+
+BLUE, VERMILLION, GREEN, AMBER = "#0072B2", "#D55E00", "#009E73", "#B87700"
+"""From the palette of Okabe and Ito, which colour-blind readers can tell apart; its orange is
+darkened to amber because thin outlines must be seen on white."""
+
+INK, MUTED, PALE, FAINT = "#1f2933", "#5f6b7a", "#8a94a3", "#dfe4ea"
+"""Text, secondary text, points of little weight, and grid lines."""
+
+DPI = 150
+
+SETTINGS: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """How one split or model is drawn; marker, fill and dashes tell it apart in grey."""
+
+    label: str
+    colour: str
+    marker: str
+    filled: bool
+    line: str
+    hatch: str = ""
+
+    def points(self, n: int) -> dict[str, Any]:
+        """Keyword arguments of ``Axes.scatter`` for n points: the more, the smaller and paler."""
+        crowd = float(np.clip((np.log10(max(n, 1)) - 1.5) / 2.5, 0, 1))
+        return {
+            "s": 30 - 24 * crowd,
+            "alpha": 0.9 - 0.55 * crowd,
+            "marker": self.marker,
+            "facecolors": self.colour if self.filled else "white",
+            "edgecolors": "white" if self.filled else self.colour,
+            "linewidths": 0.4 if self.filled else 1.0,
+            "label": self.label,
+        }
+
+
+SPLIT_SERIES = {
+    "train": Series("train", PALE, "o", filled=False, line=":"),
+    "val": Series("validation", AMBER, "s", filled=False, line="--"),
+    "test": Series("test", BLUE, "o", filled=True, line="-"),
+    "new": Series("new", GREEN, "D", filled=True, line="-."),
+}
+"""How the splits look everywhere."""
+
+FIRST, SECOND = (AMBER, "s", False, "--", "////"), (BLUE, "o", True, "-", "")
+"""Reference and candidate of a comparison: colour, marker, filled, line, hatch."""
+
+
+def model_series(names: tuple[str, str]) -> tuple[Series, Series]:
+    """Return how the reference and the candidate of a comparison look."""
+    return Series(names[0], *FIRST), Series(names[1], *SECOND)
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Decorate a figure function: it draws with `SETTINGS`, which nobody else sees."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(SETTINGS):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of ``width`` times ``height`` inches that belongs to no window."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def note(axes: Axes, text: str) -> None:
+    """Write ``text`` into the upper left corner of a panel."""
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0}
+    axes.text(
+        0.035, 0.965, text, transform=axes.transAxes, va="top", linespacing=1.45, bbox=box, zorder=6
+    )
+
+
+def square_limits(values: np.ndarray) -> tuple[float, float]:
+    """Common limits of both axes that leave 5 % free around ``values``.
+
+    >>> square_limits(np.array([0.0, 10.0]))
+    (-0.5, 10.5)
+    """
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def save_figure(figure: Figure, path: str | Path, data: pd.DataFrame) -> Path:
+    """Write a PNG of 150 dpi and, beside it, a CSV with the data that it shows.
+
+    Args:
+        figure: what a figure function returned.
+        path: where the PNG goes; the CSV has the same stem.
+        data: the frame that was drawn.
+
+    Returns:
+        The path of the PNG.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    path = Path(path)
+    with atomic_file(path) as temporary, mpl.rc_context(SETTINGS):
+        # Without the version of matplotlib in it, equal figures are equal files.
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    with atomic_file(path.with_suffix(".csv")) as temporary:
+        data.to_csv(temporary, index=False)
+    return path
