@@ -121,3 +121,12 @@ def replace_folder(source: Path, target: Path) -> None:
         os.replace(target, old)
     os.replace(source, target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def cache_folder() -> Path:
+    """Return the folder of remakeable files: ``$EPITAXY_CACHE`` or ``~/.cache/epitaxy``.
+
+    The folder is not created here; whoever writes into it does so (see `atomic_file`).
+    """
+    chosen = os.environ.get("EPITAXY_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "epitaxy"

@@ -61,6 +61,8 @@ class StructureTable:
     """Property name -> label, unit, transform, source."""
     dropped: tuple[Dropped, ...] = ()
     """What the source could not use."""
+    source_rows: np.ndarray | None = None
+    """(B,) int64 row of each crystal in the published source, where it has numbered rows."""
 
     def __post_init__(self) -> None:
         ids, counts = np.unique(self.ids.astype(str), return_counts=True)
@@ -125,6 +127,11 @@ class StructureTable:
         """(B,) number of atoms per crystal."""
         return np.diff(self.offsets)
 
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """(B,) int64 rows of the source; published splits by row number refer to these."""
+        return np.arange(len(self)) if self.source_rows is None else self.source_rows
+
     @cached_property
     def hash(self) -> str:
         """Hash of ids and structures (not of the properties)."""
@@ -167,6 +174,7 @@ class StructureTable:
             frac_coords=self.frac_coords[atoms],
             values={k: v[rows] for k, v in self.values.items()},
             properties=self.properties,
+            source_rows=self.row_numbers[rows],
         )
 
     def rows_of(self, ids: Iterable[str]) -> np.ndarray:
@@ -218,12 +226,17 @@ class StructureTable:
             properties={**self.properties, spec.name: spec},
         )
 
+    def with_dropped(self, dropped: Iterable[Dropped]) -> StructureTable:
+        """Return the table with its list of unusable entries replaced."""
+        return replace(self, dropped=tuple(dropped))
+
     def to_parquet(self, path: str | Path) -> None:
         """Write the table with its property metadata; the reasons in `dropped` go along."""
         ends = pa.array(self.offsets, pa.int32())
         triple = pa.array(self.offsets * 3, pa.int32())
         columns = {
             "id": pa.array(self.ids.astype(str), pa.string()),
+            "row": pa.array(self.row_numbers, pa.int64()),
             "lattice": pa.FixedSizeListArray.from_arrays(pa.array(self.lattices.ravel()), 9),
             "atomic_numbers": pa.ListArray.from_arrays(ends, pa.array(self.atomic_numbers)),
             "frac_coords": pa.ListArray.from_arrays(triple, pa.array(self.frac_coords.ravel())),
