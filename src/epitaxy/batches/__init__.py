@@ -1,1 +1,1 @@
-"""To be described."""
+"""Layer 3: mini-batches of crystals, loaders and target scalers."""

@@ -1,1 +1,1 @@
-"""To be described."""
+"""Layer 7: from a model to predictions in physical units."""

@@ -1,1 +1,6 @@
-"""To be described."""
+"""Layer 4: encoders, heads and the model that joins them."""
+
+from epitaxy.core.registry import Registry
+
+ENCODERS = Registry("model", {"cgcnn": "epitaxy.models.cgcnn:CGCNN"})
+"""Name -> `Encoder` class. To add one: a file here and a line in this table."""

@@ -106,7 +106,7 @@ class _GatedSum(torch.autograd.Function):
         dz[:, :half].addcmul_(dz[:, :half], gate, value=-1)
         dz[:, half:].addcmul_(dz[:, half:], closed, value=-1)
         dbeta = dz.sum(0)
-        dgamma = torch.einsum("ef,ef->f", dz, y)
+        dgamma = (dz * y).sum(0)
         if ctx.moving:
             # Every row moves mean and variance in proportion to its weight.
             share = (bonds.weight / bonds.weight.sum())[:, None]
@@ -117,7 +117,7 @@ class _GatedSum(torch.autograd.Function):
         return (
             gathered_sum(dz, order, bonds.offsets, None) if need[0] else None,
             gathered_sum(dz, bonds.incoming, bonds.incoming_offsets, None) if need[1] else None,
-            _product(dz.t(), bonds.basis, ctx.low) if need[2] else None,
+            _product(bonds.basis.t(), dz, ctx.low).t() if need[2] else None,
             dz.sum(0) if need[3] else None,
             dgamma,
             dbeta,

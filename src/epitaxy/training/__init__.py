@@ -1,1 +1,1 @@
-"""To be described."""
+"""Layer 6: losses, optimisers, schedules, the one loop, early stopping, resume."""

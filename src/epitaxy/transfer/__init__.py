@@ -1,1 +1,17 @@
-"""To be described."""
+"""Layer 5: what is copied, frozen and re-initialised when a model is carried to a new task."""
+
+from epitaxy.core.registry import Registry
+
+STRATEGIES = Registry(
+    "strategy",
+    {
+        "full": "epitaxy.transfer.strategies.full:full",
+        "head": "epitaxy.transfer.strategies.head:head",
+        "new-head": "epitaxy.transfer.strategies.new_head:new_head",
+        "last-conv": "epitaxy.transfer.strategies.last_conv:last_conv",
+        "layer-decay": "epitaxy.transfer.strategies.layer_decay:layer_decay",
+        "freeze-to": "epitaxy.transfer.strategies.freeze_to:freeze_to",
+    },
+)
+"""Name -> function from depth groups to a `TransferPlan`. To add one: a file in `strategies/` and
+a line here."""

@@ -1,1 +1,1 @@
-"""To be described."""
+"""One file per fine-tuning strategy: a function from depth groups to a `TransferPlan`."""

@@ -1,0 +1,104 @@
+"""`CrystalBatch`: the tensors of one mini-batch, bonds grouped by atom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from epitaxy.graphs.store import GraphArrays
+
+
+@dataclass(frozen=True, eq=False)
+class CrystalBatch:
+    """Crystals as one disjoint graph. Shapes: B crystals, N atoms, E bonds, P properties.
+
+    After merging (see `GraphRecipe`) a row may stand for several equal atoms or bonds; the weights
+    count them. Bonds of an atom are consecutive, atoms of a crystal are consecutive.
+    """
+
+    atomic_numbers: Tensor
+    """(N,) int64."""
+    atom_weight: Tensor
+    """(N,) float32."""
+    atom_offsets: Tensor
+    """(B + 1,) int64: atoms of crystal b are ``atom_offsets[b]:atom_offsets[b + 1]``."""
+    bond_offsets: Tensor
+    """(N + 1,) int64: bonds that start at atom i."""
+    bond_src: Tensor
+    """(E,) int64, ascending."""
+    bond_dst: Tensor
+    """(E,) int64."""
+    bond_length: Tensor
+    """(E,) float32, Å."""
+    bond_weight: Tensor
+    """(E,) float32."""
+    bond_vector: Tensor | None = None
+    """(E, 3) float32, destination minus source, Å; None unless the recipe asks for it."""
+    targets: Tensor | None = None
+    """(B, P) float32 on the learning scale, NaN where not known."""
+    state: dict[str, Tensor] = field(default_factory=dict)
+    """Cached activations of a frozen prefix: ``atoms`` (N, F), ``bonds`` (E, F) or ``crystal``
+    (B, F); empty when the network runs from its input."""
+
+    def __len__(self) -> int:
+        return len(self.atom_offsets) - 1
+
+    @cached_property
+    def incoming(self) -> tuple[Tensor, Tensor]:
+        """Bond numbers sorted by destination (E,), and where each atom's begin (N + 1,)."""
+        order = torch.argsort(self.bond_dst, stable=True)
+        counts = torch.bincount(self.bond_dst, minlength=len(self.atomic_numbers))
+        return order, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+    def to(self, device: torch.device | str) -> CrystalBatch:
+        """Return the batch on ``device`` (itself when it is there already)."""
+        if self.atomic_numbers.device == torch.device(device):
+            return self
+        moved = {
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        state = {k: v.to(device, non_blocking=True) for k, v in self.state.items()}
+        return replace(self, **moved, state=state)
+
+    def double(self) -> CrystalBatch:
+        """Return the batch with all real numbers in float64 (for tests of exactness)."""
+        moved = {
+            f.name: value.double()
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor) and value.is_floating_point()
+        }
+        return replace(self, **moved)
+
+
+def collate(
+    arrays: GraphArrays,
+    targets: np.ndarray | None = None,
+    state: dict[str, Tensor] | None = None,
+) -> CrystalBatch:
+    """Turn gathered arrays of B crystals into one batch; ``targets`` is (B, P) or None."""
+
+    def offsets(counts: np.ndarray) -> Tensor:
+        total = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=total[1:])
+        return torch.from_numpy(total)
+
+    vectors = arrays.bond_vector
+    return CrystalBatch(
+        atomic_numbers=torch.from_numpy(arrays.atomic_numbers.astype(np.int64)),
+        atom_weight=torch.from_numpy(arrays.atom_weight),
+        atom_offsets=offsets(arrays.n_atoms),
+        bond_offsets=offsets(arrays.n_bonds),
+        bond_src=torch.from_numpy(np.repeat(np.arange(len(arrays.n_bonds)), arrays.n_bonds)),
+        bond_dst=torch.from_numpy(arrays.bond_dst.astype(np.int64)),
+        bond_length=torch.from_numpy(arrays.bond_length),
+        bond_weight=torch.from_numpy(arrays.bond_weight),
+        bond_vector=None if vectors is None else torch.from_numpy(vectors),
+        targets=None if targets is None else torch.from_numpy(np.float32(targets)),
+        state=state or {},
+    )

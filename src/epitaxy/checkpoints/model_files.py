@@ -1,0 +1,129 @@
+"""``model.safetensors`` + ``model.json``: everything needed to predict, and nothing to execute."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.files import atomic_file, write_json
+from epitaxy.models.property_model import PropertyModel
+
+FORMAT = "epitaxy-model"
+VERSION = 1
+ZOO = "zoo:"
+
+
+def save_model(model: PropertyModel, folder: str | Path) -> None:
+    """Write ``model.safetensors`` and ``model.json`` into ``folder``."""
+    folder = Path(folder)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with atomic_file(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary)
+    header = {"format": FORMAT, "version": VERSION, **model.settings()}
+    write_json(folder / "model.json", header)
+
+
+def load_model(source: str | Path) -> PropertyModel:
+    """Load a model from a run folder or from the zoo (``zoo:NAME``), in evaluation mode.
+
+    Raises:
+        InputError: there is no model, or its files are damaged, of a newer format, or do not
+            belong together; every key is accounted for.
+    """
+    folder = model_folder(source)
+    header = _read_header(folder / "model.json")
+    try:
+        model = PropertyModel.from_settings(header)
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InputError(
+            f"{str(folder / 'model.json')!r} does not describe a model this version can build "
+            f"({_first_line(error)}); was it written by another version or edited?"
+        ) from error
+    try:
+        tensors = load_file(folder / "model.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{str(folder / 'model.safetensors')!r} cannot be read ({_first_line(error)}); "
+            "copy the model again."
+        ) from error
+    load_weights(model, tensors, str(folder))
+    return model.eval()
+
+
+def load_weights(model: PropertyModel, tensors: dict[str, Tensor], origin: str) -> None:
+    """Copy ``tensors`` into ``model``; every key and shape must match.
+
+    Raises:
+        InputError: keys are missing, left over, or of another shape.
+    """
+    wanted = model.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    left = sorted(tensors.keys() - wanted.keys())
+    misfits = [k for k in wanted.keys() & tensors.keys() if wanted[k].shape != tensors[k].shape]
+    if missing or left or misfits:
+        raise InputError(
+            f"The weights of {origin!r} do not fit the model: missing {missing[:3] or 'none'}, "
+            f"left over {left[:3] or 'none'}, of another shape {sorted(misfits)[:3] or 'none'}; "
+            "the files do not belong together."
+        )
+    model.load_state_dict(tensors)
+
+
+def model_folder(source: str | Path) -> Path:
+    """Return the folder of a run or of a zoo model.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    text = str(source)
+    if text.startswith(ZOO):
+        name = text.removeprefix(ZOO)
+        if name not in zoo_names():
+            raise unknown("zoo model", name, zoo_names())
+        return zoo_folder() / name
+    folder = Path(source)
+    if not (folder / "model.json").is_file():
+        raise InputError(
+            f"There is no model in {text!r}: a run folder (with model.json) or zoo:NAME is needed; "
+            f"the zoo has {', '.join(zoo_names()) or 'nothing'}."
+        )
+    return folder
+
+
+def zoo_folder() -> Path:
+    """Return the folder of the shipped weights."""
+    return Path(str(files("epitaxy") / "zoo"))
+
+
+def zoo_names() -> list[str]:
+    """Return the names of the shipped models."""
+    return sorted(path.parent.name for path in zoo_folder().glob("*/model.json"))
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read as JSON ({_first_line(error)}); copy the model again."
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise InputError(f"{str(path)!r} is not the description of an epitaxy model.")
+    if header.get("version") != VERSION:
+        raise InputError(
+            f"{str(path)!r} has format version {header.get('version')!r}, but this program reads "
+            f"version {VERSION}; install a matching version of epitaxy."
+        )
+    return header
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,91 @@
+"""The contract of every architecture: a crystal graph in, atom and crystal vectors out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from epitaxy.batches.batch import CrystalBatch
+from epitaxy.graphs.recipe import GraphRecipe
+
+State = dict[str, Tensor]
+"""Activations between two depth groups: ``atoms`` (N, F), ``bonds`` (E, F), ``crystal`` (B, F)."""
+
+
+class Features(NamedTuple):
+    """What an encoder knows of a batch."""
+
+    atoms: Tensor
+    """(N, width); one row per graph node."""
+    crystal: Tensor
+    """(B, width)."""
+
+
+@dataclass(frozen=True)
+class DepthGroup:
+    """A named slice of the network; groups are ordered from input to output."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+    tags: frozenset[str] = frozenset()
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield every parameter of the group."""
+        for module in self.modules:
+            yield from module.parameters()
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Yield every buffer (normalisation statistics) of the group."""
+        for module in self.modules:
+            yield from module.buffers()
+
+
+class Encoder(nn.Module, ABC):
+    """Base class of encoders.
+
+    A network is a chain of depth groups: `begin` makes the first state, `advance` runs one group,
+    `features` reads the last state. Everything written for "all models" (strategies, layer-wise
+    rates, frozen-prefix caching, mixtures) uses only these members.
+    """
+
+    recipe: GraphRecipe
+    """How crystals become the graphs that this network was made for."""
+    width: int
+    """Length of the feature vectors."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return the keyword arguments that rebuild the network (JSON-serialisable)."""
+
+    @abstractmethod
+    def depth_groups(self) -> Sequence[DepthGroup]:
+        """Return the groups from input to output; they cover every parameter exactly once."""
+
+    @abstractmethod
+    def advance(self, group: int, state: State, batch: CrystalBatch) -> State:
+        """Run depth group number ``group`` on ``state``."""
+
+    @abstractmethod
+    def features(self, state: State, batch: CrystalBatch) -> Features:
+        """Read the features off the last state (pooling; no parameters)."""
+
+    def forward(self, batch: CrystalBatch, *, start: int = 0) -> Features:
+        """Encode a batch, from depth group ``start`` on the batch's cached state."""
+        state = dict(batch.state)
+        for group in range(start, len(self.depth_groups())):
+            state = self.advance(group, state, batch)
+        return self.features(state, batch)
+
+    def prefix(self, batch: CrystalBatch, stop: int) -> State:
+        """Return the state after the first ``stop`` depth groups; pooled when that is all."""
+        groups = len(self.depth_groups())
+        state: State = {}
+        for group in range(min(stop, groups)):
+            state = self.advance(group, state, batch)
+        if stop > groups:
+            return {"crystal": self.features(state, batch).crystal}
+        return state

@@ -1,0 +1,54 @@
+"""`Head`: crystal features to one property; owns the scaler and the unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from epitaxy.batches.scalers import TargetScaler
+from epitaxy.core.properties import PropertySpec
+from epitaxy.nn.mlp import MLP
+
+
+class HeadConfig(BaseModel):
+    """Shape of the network between the crystal vector and the number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden: tuple[int, ...] = (32,)
+    """Widths of the hidden layers; (32,) is CGCNN's, (32, 32) that of Chang 2022."""
+    act: str = "softplus"
+    """Activation: softplus, silu, relu, none."""
+    first: bool = True
+    """Apply the activation to the crystal vector before the first layer."""
+
+
+class Head(nn.Module):
+    """Maps crystal vectors (B, width) to one property on the learning scale (B,)."""
+
+    def __init__(
+        self,
+        width: int,
+        spec: PropertySpec,
+        scaler: TargetScaler,
+        config: HeadConfig | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config or HeadConfig()
+        self.spec, self.scaler = spec, scaler
+        self.mlp = MLP(width, self.config.hidden, act=self.config.act, first=self.config.first)
+
+    def forward(self, crystal: Tensor) -> Tensor:
+        """(B, width) -> (B,) on the learning scale."""
+        out: Tensor = self.mlp(crystal)
+        return out
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything but the weights, JSON-serialisable."""
+        return {
+            "spec": self.spec.model_dump(),
+            "scaler": self.scaler.model_dump(),
+            "config": self.config.model_dump(mode="json"),
+        }

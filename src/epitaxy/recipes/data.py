@@ -1,0 +1,120 @@
+"""From what the user names to rows, graphs and scaled labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from epitaxy.batches.loader import CrystalLoader
+from epitaxy.batches.scalers import Scaling, TargetScaler, Transform
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import cache_folder
+from epitaxy.core.properties import PropertySpec
+from epitaxy.graphs.recipe import GraphRecipe
+from epitaxy.graphs.store import GraphStore, build_graphs
+from epitaxy.structures.splits import Split, resolve_split
+from epitaxy.structures.table import Dropped, StructureTable
+
+logger = logging.getLogger("epitaxy")
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A table cut down to rows with at least one label, split, with graphs."""
+
+    table: StructureTable
+    specs: dict[str, PropertySpec]
+    split: Split
+    store: GraphStore
+    dropped: tuple[Dropped, ...]
+
+    def ids(self, part: str) -> list[str]:
+        """Return the ids of a part that have a graph, in the order of the split."""
+        failed = {d.id for d in self.store.failures}
+        return [i for i in getattr(self.split, part) if i not in failed]
+
+    def labels(self, part: str) -> np.ndarray:
+        """Return (n, P) labels of a part in physical units, NaN where not known."""
+        rows = self.table.rows_of(self.ids(part))
+        return np.stack([self.table.values[name][rows] for name in self.specs], axis=1)
+
+    def fit_scalers(self, scaling: Scaling) -> dict[str, TargetScaler]:
+        """Fit one scaler per property on the training part."""
+        labels = self.labels("train")
+        return {
+            name: TargetScaler.fit(
+                labels[:, p], name=name, transform=_transform(spec), scaling=scaling
+            )
+            for p, (name, spec) in enumerate(self.specs.items())
+        }
+
+    def loader(
+        self,
+        part: str,
+        scalers: dict[str, TargetScaler],
+        *,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> CrystalLoader:
+        """Return a loader over a part with labels on the learning scale."""
+        labels = self.labels(part)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = [scalers[n].forward(labels[:, p]) for p, n in enumerate(self.specs)]
+        rows = self.store.subset(self.ids(part)).rows
+        targets = np.stack(scaled, axis=1)
+        # A label outside the domain of the transform is no label.
+        targets[~np.isfinite(targets)] = np.nan
+        return CrystalLoader(
+            self.store, rows, targets, batch_size=batch_size, shuffle=shuffle, seed=seed
+        )
+
+
+def prepare(
+    table: StructureTable,
+    targets: Sequence[str],
+    split: str | Path | Split | dict[str, Any],
+    recipe: GraphRecipe,
+    *,
+    seed: int,
+) -> Labelled:
+    """Select the labelled rows, split them and build (or reopen) their graphs.
+
+    Raises:
+        InputError: a target is missing, or a part of the split is empty.
+    """
+    columns = np.stack([table.column(name) for name in targets], axis=1)
+    known = np.isfinite(columns).any(axis=1)
+    without = tuple(Dropped(str(i), "no label") for i in table.ids[~known])
+    if without:
+        logger.info("%d of %d crystals have no label and are left out.", len(without), len(table))
+    labelled = table if known.all() else table.select(known)
+    resolved = resolve_split(split, labelled, seed=seed)
+    store = build_graphs(labelled, recipe, cache=cache_folder() / "graphs")
+    if store.failures:
+        first = store.failures[0]
+        logger.warning(
+            "%d crystals have no graph and are left out, first %s: %s",
+            len(store.failures), first.id, first.reason,
+        )
+    data = Labelled(
+        labelled,
+        {name: table.properties[name] for name in targets},
+        resolved,
+        store,
+        (*table.dropped, *without, *store.failures),
+    )
+    for part in ("train", "val"):
+        if not data.ids(part):
+            raise InputError(f"The {part} part of the split has no usable crystal; split again.")
+    return data
+
+
+def _transform(spec: PropertySpec) -> Transform:
+    return TargetScaler(transform=spec.transform).transform  # type: ignore[arg-type]

@@ -1,0 +1,260 @@
+"""What training and fine-tuning share: run a built model in a workspace and write the folder."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+
+from epitaxy.batches.scalers import TargetScaler
+from epitaxy.checkpoints.model_files import load_model, save_model
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import write_json
+from epitaxy.core.hashing import content_hash
+from epitaxy.core.registry import Registry
+from epitaxy.evaluation.predicting import BATCH, predict_loader
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.recipes.data import PARTS, Labelled
+from epitaxy.recipes.workspace import is_finished, read_config, workspace
+from epitaxy.reports.run_report import write_run_report
+from epitaxy.results.metrics import metrics
+from epitaxy.results.predictions import make_predictions, read_predictions, write_predictions
+from epitaxy.training.caching import cache_prefix
+from epitaxy.training.config import TrainingConfig
+from epitaxy.training.loop import Job, fit
+from epitaxy.training.losses import make_loss
+from epitaxy.training.optimisers import make_optimiser
+from epitaxy.training.resume import FILE as RESUME_FILE
+from epitaxy.transfer.plan import TransferPlan, apply_plan
+
+logger = logging.getLogger("epitaxy")
+
+LOGGERS = Registry(
+    "logger",
+    {
+        "tensorboard": "lightning_fabric.loggers:TensorBoardLogger",
+        "csv": "lightning_fabric.loggers:CSVLogger",
+    },
+)
+
+Build = Callable[[dict[str, TargetScaler]], tuple[PropertyModel, TransferPlan]]
+"""Fitted scalers -> model and what is to be trained of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    """As in metrics.json."""
+
+    @property
+    def model(self) -> PropertyModel:
+        """The trained model, read from the folder."""
+        return load_model(self.folder)
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions of all parts, read from the folder."""
+        return read_predictions(self.folder / "predictions.parquet")
+
+    def mae(self, part: str = "test", target: str | None = None) -> float:
+        """Return the mean absolute error of a part in physical units."""
+        numbers = self.metrics[part]
+        return float(numbers[target or next(iter(numbers))]["mae"])
+
+
+def describe(data: Labelled, settings: dict[str, Any], training: TrainingConfig) -> dict[str, Any]:
+    """Return the resolved configuration that goes into config.yaml."""
+    parts = {part: list(getattr(data.split, part)) for part in PARTS}
+    labels = {name: content_hash(data.table.values[name]) for name in data.specs}
+    return {
+        **settings,
+        "training": training.model_dump(mode="json"),
+        "hashes": {"structures": data.table.hash, "labels": labels, "split": content_hash(parts)},
+        "rows": {part: len(ids) for part, ids in parts.items()},
+        "versions": {name: version(name) for name in ("epitaxy", "torch", "numpy")},
+    }
+
+
+def execute(
+    data: Labelled,
+    build: Build,
+    config: dict[str, Any],
+    training: TrainingConfig,
+    out: Path,
+    *,
+    scaling: str,
+    overwrite: bool = False,
+) -> Run:
+    """Train in a workspace, score the chosen weights on every part, write the run folder.
+
+    A finished run with the same configuration is returned as it is.
+    """
+    if is_finished(out, config, overwrite=overwrite):
+        logger.info("%s is already finished with these settings.", out)
+        return read_run(out)
+    with workspace(out, config) as folder:
+        scalers = data.fit_scalers(scaling)  # type: ignore[arg-type]
+        torch.manual_seed(training.seed)
+        model, plan = build(scalers)
+        (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")
+        _train(data, scalers, model, plan, training, folder)
+        _score(data, scalers, model, folder)
+        (folder / RESUME_FILE).unlink(missing_ok=True)
+    return read_run(out)
+
+
+def read_run(folder: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        InputError: it is not the folder of a finished run.
+    """
+    folder = Path(folder)
+    if not read_config(folder) or not (folder / "predictions.parquet").is_file():
+        raise InputError(f"{str(folder)!r} is not the folder of a finished run.")
+    return Run(folder, metrics(read_predictions(folder / "predictions.parquet")))
+
+
+def _train(
+    data: Labelled,
+    scalers: dict[str, TargetScaler],
+    model: PropertyModel,
+    plan: TransferPlan,
+    training: TrainingConfig,
+    folder: Path,
+) -> None:
+    fabric = make_fabric(training, folder)
+    groups = apply_plan(
+        model, plan, seed=training.seed, published_batchnorm=training.published_batchnorm
+    )
+    model.to(fabric.device)
+    size = training.batch_size
+    train = data.loader("train", scalers, batch_size=size, shuffle=True, seed=training.seed)
+    val = data.loader("val", scalers, batch_size=max(size, BATCH))
+    start = cacheable(model, plan, training)
+    if start:
+        for loader in (train, val):
+            cache_prefix(model, loader, start)
+    job = Job(
+        model=model,
+        optimiser=make_optimiser(training, groups),
+        loss=make_loss(training),
+        train=train,
+        val=val,
+        config=training,
+        start=start,
+    )
+    fit(job, fabric, folder)
+
+
+def cacheable(model: PropertyModel, plan: TransferPlan, training: TrainingConfig) -> int:
+    """Return how many leading stages of the encoder are constant during this training.
+
+    One more than the number of its depth groups means that even the pooled vector is constant.
+    """
+    if training.published_batchnorm:
+        return 0
+    groups = len(model.encoder.depth_groups())
+    frozen = plan.first_trainable()
+    return groups + 1 if frozen >= groups else frozen
+
+
+def _score(
+    data: Labelled, scalers: dict[str, TargetScaler], model: PropertyModel, folder: Path
+) -> None:
+    """Write predictions, metrics, model, dropped rows and report."""
+    frames = []
+    for part in PARTS:
+        ids = data.ids(part)
+        if not ids:
+            continue
+        loader = data.loader(part, scalers, batch_size=BATCH)
+        values, labels = predict_loader(model, loader), data.labels(part)
+        frames += [
+            make_predictions(ids, name, part, values[:, p], labels[:, p], unit=spec.unit)
+            for p, (name, spec) in enumerate(data.specs.items())
+        ]
+    predictions = pd.concat(frames, ignore_index=True)
+    write_predictions(predictions, folder / "predictions.parquet")
+    write_json(folder / "metrics.json", metrics(predictions))
+    save_model(model, folder)
+    if data.dropped:
+        with (folder / "dropped.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("id", "reason"), *data.dropped])
+    write_run_report(folder)
+
+
+def make_fabric(training: TrainingConfig, folder: Path) -> Fabric:
+    """Build Fabric for one device.
+
+    Raises:
+        InputError: the device does not exist here, or a logger's package is not installed.
+    """
+    kind, _, number = training.device.partition(":")
+    precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[training.precision]
+    try:
+        return Fabric(
+            accelerator=kind,
+            devices=[int(number)] if number else 1,
+            precision=precision,
+            loggers=[make_logger(name, folder) for name in training.logger],
+        )
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The device {training.device!r} cannot be used here ({error}); use 'auto' or 'cpu'."
+        ) from error
+
+
+def make_logger(name: str, folder: Path) -> Any:
+    """Return the Fabric logger called ``name``, writing below ``folder``.
+
+    Raises:
+        InputError: its package is not installed.
+    """
+    try:
+        if name == "tensorboard":
+            from lightning_fabric.loggers import TensorBoardLogger
+
+            return TensorBoardLogger(folder / "logs", name="", version="")
+        from pytorch_lightning.loggers import MLFlowLogger, WandbLogger
+
+        kinds: dict[str, Any] = {"wandb": WandbLogger, "mlflow": MLFlowLogger}
+        return kinds[name](save_dir=str(folder / "logs"))
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The logger {name!r} needs a package that is not installed ({error.name}); "
+            f"run: pip install 'epitaxy[{name}]'."
+        ) from error
+
+
+def plan_csv(model: PropertyModel, plan: TransferPlan) -> str:
+    """Return the plan as CSV, one row per depth group."""
+    counts = parameter_counts(model)
+    lines = ["group,origin,trainable,lr_scale,from_epoch,parameters"]
+    lines += [
+        f"{r.group},{r.origin},{str(r.trainable).lower()},{r.lr_scale:g},{r.from_epoch},"
+        f"{counts.get(r.group, '')}"
+        for r in plan.rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def parameter_counts(model: PropertyModel) -> dict[str, int]:
+    """Return the number of parameters of every depth group."""
+    return {g.name: sum(p.numel() for p in g.parameters()) for g in model.depth_groups()}
+
+
+def as_list(target: str | Sequence[str]) -> list[str]:
+    """Return the target names as a list."""
+    return [target] if isinstance(target, str) else list(target)

@@ -1,0 +1,97 @@
+"""Where a run is written: beside its final place, resumable, renamed when complete."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import (
+    MARKER,
+    check_output_folder,
+    readable_disk_errors,
+    replace_folder,
+    write_text,
+)
+from epitaxy.core.hashing import content_hash
+
+logger = logging.getLogger("epitaxy")
+CONFIG = "config.yaml"
+HASH = "hash"
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Return the hash by which an interrupted or finished run is recognised."""
+    return content_hash({k: v for k, v in config.items() if k not in {HASH, "versions", "data"}})
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the resolved configuration of a run folder, empty when there is none."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
+
+
+def is_finished(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
+    """Tell whether this very run stands finished at ``out``.
+
+    Raises:
+        InputError: another run, or something that is not ours, stands there.
+    """
+    check_output_folder(out)
+    found = read_config(out)
+    if not found or overwrite:
+        return False
+    if found.get(HASH) == config_hash(config):
+        return True
+    raise InputError(
+        f"The output folder {str(out)!r} holds a run with other settings or data; give another "
+        "folder, or allow to overwrite it (--overwrite)."
+    )
+
+
+@contextmanager
+def workspace(out: Path, config: dict[str, Any]) -> Iterator[Path]:
+    """Give the folder in which to work; it becomes ``out`` when the block succeeds.
+
+    A folder left by a killed run of the same configuration is handed out again, so that the run
+    continues; one of another configuration is emptied.
+
+    Raises:
+        InputError: another process works on the same output, or the disk cannot be written.
+    """
+    folder = out.with_name(f".{out.name}.unfinished")
+    with readable_disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.with_name(f".{out.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"Another process is writing {str(out)!r}; wait for it or give another folder."
+                ) from None
+            _prepare(folder, config)
+            yield folder
+            replace_folder(folder, out)
+            Path(lock.name).unlink(missing_ok=True)
+
+
+def _prepare(folder: Path, config: dict[str, Any]) -> None:
+    stamp = config_hash(config)
+    if folder.exists() and read_config(folder).get(HASH) != stamp:
+        shutil.rmtree(folder)
+    if folder.exists():
+        logger.info("Continuing the interrupted run in %s.", folder)
+        return
+    folder.mkdir()
+    (folder / MARKER).touch()
+    write_text(folder / CONFIG, yaml.safe_dump({**config, HASH: stamp}, sort_keys=False))

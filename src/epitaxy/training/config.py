@@ -1,0 +1,61 @@
+"""`TrainingConfig`: every number that decides how a model is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TrainingConfig(BaseModel):
+    """Settings of one training; unknown keys and impossible combinations are refused.
+
+    >>> TrainingConfig(epochs=10).schedule
+    'one-cycle'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=150, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """Largest learning rate of the schedule."""
+    optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
+    weight_decay: float = Field(default=1e-2, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of sgd; beta1 of adam and adamw."""
+    schedule: Literal["constant", "cosine", "one-cycle", "triangular"] = "one-cycle"
+    schedule_epochs: int | None = Field(default=None, ge=1)
+    """Length of the cosine or one-cycle schedule, or period of the triangular one; the number of
+    epochs when empty."""
+    minimum_rate: float = Field(default=0.0, ge=0)
+    """Learning rate at the end of the cosine schedule."""
+    loss: Literal["mse", "l1", "huber"] = "mse"
+    huber_delta: float = Field(default=1.0, gt=0)
+    """Where the Huber loss turns linear, on the learning scale."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after this many epochs without a better validation error; None never stops."""
+    gradient_clip: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradient; None does not clip."""
+    weights: Literal["best", "last"] = "best"
+    """Which weights are scored and kept: of the best validation epoch or of the last one."""
+    precision: Literal["32", "bf16"] = "32"
+    """bf16 does the matrix products in bfloat16, everything else in float32."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    seed: int = Field(default=0, ge=0)
+    logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Further loggers beside history.csv (optional extras)."""
+    published_batchnorm: bool = False
+    """Let the normalisation statistics of frozen layers go on moving, as the papers' codes did;
+    excludes frozen-prefix caching."""
+    checkpoint_seconds: float = Field(default=5.0, ge=0)
+    """Resume state is written at the first end of an epoch after this many seconds."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> TrainingConfig:
+        if self.minimum_rate > self.learning_rate:
+            raise ValueError("minimum_rate must not exceed learning_rate")
+        if self.minimum_rate and self.schedule != "cosine":
+            raise ValueError("minimum_rate belongs to the cosine schedule")
+        return self

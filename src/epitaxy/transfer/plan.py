@@ -1,0 +1,162 @@
+"""`TransferPlan`: a table that says what happens to every depth group, and its one applier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.seeds import child_seed
+from epitaxy.models.encoder import DepthGroup
+from epitaxy.models.heads import Head, HeadConfig
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.transfer import STRATEGIES
+
+Origin = Literal["copied", "new", "re-initialised"]
+
+
+class PlanRow(BaseModel):
+    """What happens to one depth group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group: str
+    origin: Origin = "copied"
+    trainable: bool = True
+    lr_scale: float = Field(default=1.0, ge=0.0)
+    """Factor on the learning rate of the run."""
+    from_epoch: int = Field(default=0, ge=0)
+    """First epoch in which the group trains; frozen before."""
+
+
+class TransferPlan(BaseModel):
+    """One row per depth group, from input to output.
+
+    `head` is the shape of a new head; None keeps the one of the source model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: str
+    rows: tuple[PlanRow, ...]
+    head: HeadConfig | None = None
+
+    def first_trainable(self) -> int:
+        """Number of leading groups that never train (what frozen-prefix caching may skip)."""
+        return next((i for i, row in enumerate(self.rows) if row.trainable), len(self.rows))
+
+    def table(self, counts: dict[str, int] | None = None) -> str:
+        """Return the plan as text, one line per group."""
+        head = ["group", "weights", "training", "rate", "from epoch", "parameters"]
+        lines = [head] + [
+            [
+                row.group,
+                row.origin,
+                "trainable" if row.trainable else "frozen",
+                f"{row.lr_scale:g}" if row.trainable else "-",
+                str(row.from_epoch) if row.trainable else "-",
+                f"{counts[row.group]:,}" if counts and row.group in counts else "-",
+            ]
+            for row in self.rows
+        ]
+        widths = [max(len(line[c]) for line in lines) for c in range(len(head))]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+
+Strategy = Callable[[Sequence[DepthGroup], str], TransferPlan]
+
+
+def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
+    """Return the plan of ``strategy``, written ``NAME`` or ``NAME:ARGUMENT``.
+
+    Raises:
+        InputError: there is no such strategy, or its argument does not fit the model.
+    """
+    name, _, argument = strategy.partition(":")
+    make: Strategy = STRATEGIES[name]
+    return make(groups, argument)
+
+
+def no_argument(strategy: str, argument: str) -> None:
+    """Refuse an argument for a strategy that has none."""
+    if argument:
+        raise InputError(f"The strategy {strategy!r} takes no argument, but {argument!r} came.")
+
+
+def group_index(groups: Sequence[DepthGroup], name: str) -> int:
+    """Return the position of the group called ``name``; unknown names raise with suggestions."""
+    names = [group.name for group in groups]
+    if name not in names:
+        raise unknown("depth group", name, names)
+    return names.index(name)
+
+
+class ParameterGroup(NamedTuple):
+    """What the optimiser needs to know of one depth group."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    lr_scale: float
+    from_epoch: int
+
+
+def apply_plan(
+    model: PropertyModel, plan: TransferPlan, *, seed: int, published_batchnorm: bool = False
+) -> list[ParameterGroup]:
+    """Carry out ``plan`` on ``model`` in place and return what the optimiser is to train.
+
+    Frozen groups are bit-identical afterwards, normalisation statistics included, unless
+    ``published_batchnorm`` asks for the papers' behaviour, in which they go on moving.
+
+    Raises:
+        InputError: the plan and the model do not have the same groups.
+    """
+    if plan.head is not None:
+        _replace_heads(model, plan.head, child_seed(seed, "head"))
+    groups = list(model.depth_groups())
+    if [g.name for g in groups] != [row.group for row in plan.rows]:
+        raise InputError(
+            f"The plan {plan.strategy!r} is for the groups {[r.group for r in plan.rows]}, but the "
+            f"model has {[g.name for g in groups]}; make the plan from this model."
+        )
+    chosen = []
+    frozen: list[nn.Module] = []
+    for group, row in zip(groups, plan.rows, strict=True):
+        if row.origin == "re-initialised":
+            _reinitialise(group.modules, child_seed(seed, group.name))
+        parameters = list(group.parameters())
+        for parameter in parameters:
+            parameter.requires_grad_(row.trainable and row.from_epoch == 0)
+        if row.trainable and parameters:
+            chosen.append(ParameterGroup(group.name, parameters, row.lr_scale, row.from_epoch))
+        elif not published_batchnorm:
+            frozen.extend(group.modules)
+    if not chosen:
+        raise InputError(f"The plan {plan.strategy!r} trains nothing; choose another strategy.")
+    model.frozen_modules = frozen
+    return chosen
+
+
+def _replace_heads(model: PropertyModel, config: HeadConfig, seed: int) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for position, name in enumerate(model.names):
+            old = model.head(name)
+            model.heads[position] = Head(model.encoder.width, old.spec, old.scaler, config)
+
+
+def _reinitialise(modules: Iterable[nn.Module], seed: int) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for top in modules:
+            for module in top.modules():
+                reset = getattr(module, "reset_parameters", None)
+                if reset is not None:
+                    reset()
