@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,15 @@ from epitaxy.graphs.merge import Merged, merge
 from epitaxy.graphs.ragged import offsets_of
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.rules import RULES
-from epitaxy.graphs.search import Cells, Images
+from epitaxy.graphs.search import Cells, Images, cell_heights
 from epitaxy.structures.table import Dropped, StructureTable
 
 MAX_BONDS = 1_000_000
 """Bonds of one crystal; more would not fit beside others on a device."""
-MAX_COORDINATE = 1e6
-"""Largest fractional coordinate; beyond, too few digits are left for distances."""
+MAX_NUMBER = 1e6
+"""Largest coordinate (cells) and lattice component (Å); beyond, distances lose their digits."""
+MAX_SHIFTS = 3e6
+"""Pairs of atoms times lattice shifts to look at per atom; bounds the memory for skewed cells."""
 MIN_VOLUME = 0.1
 """Å^3 per atom; a tenth of the densest matter anybody computes."""
 MIN_DISTANCE = 0.01
@@ -89,49 +92,61 @@ def _crystal_of_atom(table: StructureTable) -> np.ndarray:
 
 def _reasons_before(table: StructureTable, recipe: GraphRecipe) -> list[str]:
     """Return a reason per crystal, empty where a graph can be built."""
-    crystal, n = _crystal_of_atom(table), len(table)
+    crystal, n, n_atoms = _crystal_of_atom(table), len(table), table.n_atoms
     numbers = table.atomic_numbers
     foreign = np.full(n, -1)
     wrong = (numbers > MAX_ATOMIC_NUMBER) | (numbers == 0)
     foreign[crystal[wrong]] = numbers[wrong]
-    wild = ~(np.abs(table.frac_coords) <= MAX_COORDINATE).all(axis=1)
-    finite = np.isfinite(table.lattices).all(axis=(1, 2))
-    finite &= np.bincount(crystal[wild], minlength=n) == 0
-    lattices = np.where(finite[:, None, None], table.lattices, 0.0)
-    volume = np.abs((lattices[:, 0] * np.cross(lattices[:, 1], lattices[:, 2])).sum(1))
+    wild = ~(np.abs(table.frac_coords) <= MAX_NUMBER).all(axis=1)  # true for NaN, too
+    sound = (np.abs(table.lattices) <= MAX_NUMBER).all(axis=(1, 2))
+    sound &= np.bincount(crystal[wild], minlength=n) == 0
+    volume, heights = cell_heights(np.where(sound[:, None, None], table.lattices, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shifts = n_atoms * (2 * recipe.cutoff / heights + 1).prod(axis=1)
     most = MAX_BONDS // recipe.neighbours
-    return [
-        _reason(n_atoms, z, ok, v, most)
-        for n_atoms, z, ok, v in zip(
-            table.n_atoms.tolist(), foreign.tolist(), finite.tolist(), volume.tolist(), strict=True
-        )
+    checks: list[tuple[np.ndarray, Callable[[int], str]]] = [
+        (n_atoms == 0, lambda _: "The crystal has no atoms; check its source."),
+        (
+            foreign >= 0,
+            lambda row: (
+                f"Atomic number {foreign[row]} has no element features (1 to "
+                f"{MAX_ATOMIC_NUMBER} have); leave this crystal out."
+            ),
+        ),
+        (
+            ~sound,
+            lambda _: (
+                "A lattice vector or coordinate is not a finite number, or is above "
+                f"{MAX_NUMBER:g}; check its source."
+            ),
+        ),
+        (
+            volume < MIN_VOLUME * n_atoms,
+            lambda row: (
+                f"The cell has {volume[row]:.3g} Å^3 for {n_atoms[row]} atoms, less than "
+                f"{MIN_VOLUME} Å^3 each; check the lattice vectors and their unit (Å)."
+            ),
+        ),
+        (
+            n_atoms > most,
+            lambda row: (
+                f"The crystal has {n_atoms[row]} atoms and would have more than "
+                f"{MAX_BONDS} bonds; give a cell of at most {most} atoms."
+            ),
+        ),
+        (
+            shifts > MAX_SHIFTS,
+            lambda _: (
+                "The cell is so flat or skewed that too many of its images are near one "
+                "atom; give the Niggli-reduced cell."
+            ),
+        ),
     ]
-
-
-def _reason(n_atoms: int, foreign: int, finite: bool, volume: float, most: int) -> str:
-    if n_atoms == 0:
-        return "The crystal has no atoms; check its source."
-    if foreign >= 0:
-        return (
-            f"Atomic number {foreign} has no element features (1 to {MAX_ATOMIC_NUMBER} have); "
-            "leave this crystal out."
-        )
-    if not finite:
-        return (
-            "A lattice vector or coordinate is not a finite number or above "
-            f"{MAX_COORDINATE:g} cells; check its source."
-        )
-    if volume < MIN_VOLUME * n_atoms:
-        return (
-            f"The cell has {volume:.3g} Å^3 for {n_atoms} atoms, less than {MIN_VOLUME} Å^3 each; "
-            "check the lattice vectors and their unit (Å)."
-        )
-    if n_atoms > most:
-        return (
-            f"The crystal has {n_atoms} atoms and would have more than {MAX_BONDS} bonds; "
-            f"give a cell of at most {most} atoms."
-        )
-    return ""
+    reasons = [""] * n
+    for failed, sentence in checks:
+        for row in np.flatnonzero(failed).tolist():
+            reasons[row] = reasons[row] or sentence(row)
+    return reasons
 
 
 def _reasons_after(table: StructureTable, recipe: GraphRecipe, images: Images) -> list[str]:

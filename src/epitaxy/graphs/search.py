@@ -76,6 +76,17 @@ def nearest_images(cells: Cells, *, wanted: int, cutoff: float, tolerance: float
     return _in_atom_order(parts, len(cells.frac_coords))
 
 
+def cell_heights(lattices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return volumes (B,) and, (B, 2), the heights of a over the bc plane and of b over c, Å."""
+    a, b, c = (lattices[:, k] for k in range(3))
+    normal = np.cross(b, c)
+    area = np.linalg.norm(normal, axis=1)
+    volume = np.abs((a * normal).sum(1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        heights = np.stack([volume / area, area / np.linalg.norm(c, axis=1)], axis=1)
+    return volume, heights
+
+
 class _Frame(NamedTuple):
     """Cells turned so that c = (cx, 0, 0), b = (bx, by, 0), a = (ax, ay, az)."""
 
