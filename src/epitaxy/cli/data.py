@@ -1,0 +1,133 @@
+"""``epitaxy data``: look at data sets, convert, merge and split them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epitaxy.core.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert, merge and split them.")
+
+DATA_HELP = "Table, folder of structures, ASE database, or a named source (matminer:NAME)."
+Data = Annotated[str, typer.Argument(help=DATA_HELP)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+
+
+class Keep(StrEnum):
+    """What happens to values that differ between tables."""
+
+    first = "first"
+    mean = "mean"
+    refuse = "refuse"
+
+
+class Method(StrEnum):
+    """How a table is split."""
+
+    random = "random"
+    kfold = "kfold"
+    matbench = "matbench"
+
+
+@app.command()
+def info(data: Data) -> None:
+    """Print rows, elements, properties and what was dropped."""
+    from epitaxy.structures.info import data_info
+
+    typer.echo(data_info(data).text())
+
+
+@app.command()
+def convert(
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    target: Annotated[list[str] | None, typer.Option(help="Property to keep (repeat).")] = None,
+    unit: Annotated[list[str] | None, typer.Option(help="NAME=UNIT, as in gap=eV.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="NAME=WORDS for axes.")] = None,
+) -> None:
+    """Write any data set as one Parquet table."""
+    from epitaxy.structures.reading import convert as convert_data
+
+    table = convert_data(
+        data, out, target=target, units=pairs(unit, "unit"), labels=pairs(label, "label")
+    )
+    typer.echo(f"{len(table)} crystals written to {out}, {len(table.dropped)} dropped.")
+
+
+@app.command()
+def merge(
+    data: Annotated[list[str], typer.Argument(help=DATA_HELP)],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    keep: Annotated[Keep, typer.Option(help="Which of differing values to keep.")] = Keep.refuse,
+) -> None:
+    """Join data sets by id into one Parquet table."""
+    from epitaxy.structures.merging import merge_tables
+    from epitaxy.structures.reading import convert as convert_data
+    from epitaxy.structures.reading import read_table
+
+    table, conflicts = merge_tables([read_table(d) for d in data], keep=keep.value)
+    convert_data(table, out)
+    typer.echo(f"{len(table)} crystals written to {out}, {len(conflicts)} conflicting values.")
+
+
+@app.command()
+def split(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    method: Annotated[Method, typer.Option(help="How to split.")] = Method.random,
+    k: Annotated[int, typer.Option(help="Number of folds of kfold.")] = 5,
+    fractions: Annotated[str, typer.Option(help="Train, val, test of random.")] = "0.8,0.1,0.1",
+    grouped: Annotated[bool, typer.Option(help="Keep equal formulas together.")] = True,
+    seed: Seed = 0,
+) -> None:
+    """Write train, val and test ids as JSON."""
+    from epitaxy.structures.reading import read_table
+    from epitaxy.structures.splits import split as split_table
+
+    made = split_table(
+        read_table(data),
+        out,
+        method=method.value,
+        seed=seed,
+        grouped=grouped,
+        k=k,
+        fractions=numbers(fractions),
+    )
+    sizes = "; ".join("/".join(map(str, s.sizes)) for s in made)
+    typer.echo(f"train/val/test {sizes} written to {out}.")
+
+
+def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Turn ``["gap=eV"]`` into ``{"gap": "eV"}``.
+
+    >>> pairs(["gap=eV"], "unit")
+    {'gap': 'eV'}
+
+    Raises:
+        InputError: a text has no equals sign.
+    """
+    for text in texts or ():
+        if "=" not in text:
+            raise InputError(f"--{option} {text!r} must be NAME=TEXT, for example gap=eV.")
+    return {name: value for name, _, value in (text.partition("=") for text in texts or ())}
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Turn ``"0.8,0.1,0.1"`` into numbers.
+
+    >>> numbers("0.8,0.1,0.1")
+    (0.8, 0.1, 0.1)
+
+    Raises:
+        InputError: a part is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--fractions {text!r} must be numbers like 0.8,0.1,0.1.") from error
