@@ -7,14 +7,14 @@ from pathlib import Path
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder
 from epitaxy.reports.figures.comparison import comparison
-from epitaxy.reports.numbers import interval_text, p_text, with_unit
+from epitaxy.reports.numbers import interval_text, p_text, with_unit, words
 from epitaxy.reports.page import write_page
 from epitaxy.reports.run_files import RunFiles, read_run
 from epitaxy.reports.style import save_figure
 from epitaxy.results.comparison import Comparison, paired_rows
 
 SURE = 0.05
-"""Below this p value a difference is called more than chance."""
+"""Below this p value, with an interval that leaves out 0, a difference is more than chance."""
 
 
 def write_comparison_report(
@@ -94,21 +94,23 @@ def verdict(found: Comparison, names: tuple[str, str]) -> str:
     >>> verdict(Comparison(property="gap", unit="eV", split="test", n=40, mae_first=0.5,
     ...                    mae_second=0.4, change=-0.1, change_percent=-20.0,
     ...                    change_interval=(-0.15, -0.05), p_value=0.001), ("scratch", "transfer"))
-    'The mean absolute error of gap is 0.400 eV for transfer and 0.500 eV for scratch on the same
-    40 test crystals, a change of -0.100 eV (-20.0 %; 95 % interval -0.150 to -0.0500 eV,
-    Wilcoxon p = 0.001): transfer is better.'
+    'The mean absolute error of gap is 0.400 eV for “transfer” and 0.500 eV for “scratch” on the
+    same 40 test crystals, a change of -0.100 eV (-20.0 %; 95 % interval -0.150 to -0.0500 eV,
+    Wilcoxon p = 0.001): “transfer” is better.'
     """
     change = with_unit(found.change, found.unit, 3)
     percent = "" if found.change_percent is None else f"{found.change_percent:+.1f} %; "
     interval = interval_text(found.change_interval, found.unit)
-    if found.p_value >= SURE or not found.change:
-        end = "this may be chance"
+    low, high = found.change_interval or (0.0, 0.0)
+    # The test looks at ranks and the interval at the mean: only both together are convincing.
+    if found.p_value < SURE and low * high > 0:
+        end = f"“{names[1] if found.change < 0 else names[0]}” is better"
     else:
-        end = f"{names[1] if found.change < 0 else names[0]} is better"
+        end = "this may be chance"
     return (
-        f"The mean absolute error of {found.property} is "
-        f"{with_unit(found.mae_second, found.unit, 3)} for {names[1]} and "
-        f"{with_unit(found.mae_first, found.unit, 3)} for {names[0]} on the same {found.n} "
+        f"The mean absolute error of {words(found.property)} is "
+        f"{with_unit(found.mae_second, found.unit, 3)} for “{names[1]}” and "
+        f"{with_unit(found.mae_first, found.unit, 3)} for “{names[0]}” on the same {found.n} "
         f"{found.split} crystals, a change of {change} ({percent}95 % interval {interval}, "
         f"Wilcoxon {p_text(found.p_value)}): {end}."
     )

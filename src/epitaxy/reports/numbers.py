@@ -36,6 +36,15 @@ def with_unit(value: float | None, unit: str, digits: int = 4) -> str:
     return f"{significant(value, digits)} {unit}".rstrip()
 
 
+def words(name: str) -> str:
+    """Write the name of a column as words.
+
+    >>> words("band_gap")
+    'band gap'
+    """
+    return name.replace("_", " ")
+
+
 def interval_text(interval: tuple[float, float] | None, unit: str, digits: int = 3) -> str:
     """Write an interval in words.
 

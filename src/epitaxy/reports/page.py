@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from epitaxy.core.files import write_text
-from epitaxy.reports.numbers import cell, interval_text, significant, with_unit
+from epitaxy.reports.numbers import cell, interval_text, significant, with_unit, words
 
 
 def embedded(image: Path) -> str:
@@ -44,6 +44,7 @@ def write_page(path: str | Path, template: str, **content: Any) -> Path:
         "interval": interval_text,
         "significant": significant,
         "with_unit": with_unit,
+        "words": words,
         "embedded": embedded,
     }
     write_text(path, environment.get_template(template).render(content))

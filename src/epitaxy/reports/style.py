@@ -50,7 +50,10 @@ SETTINGS: Any = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.facecolor": "white",
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.95,
     "legend.fontsize": 9,
     "hatch.linewidth": 0.6,
     "figure.facecolor": "white",
@@ -84,7 +87,7 @@ class Series:
 
 
 SPLIT_SERIES = {
-    "train": Series("train", PALE, "o", filled=False, line=":"),
+    "train": Series("training", PALE, "o", filled=False, line=":"),
     "val": Series("validation", AMBER, "s", filled=False, line="--"),
     "test": Series("test", BLUE, "o", filled=True, line="-"),
     "new": Series("new", GREEN, "D", filled=True, line="-."),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epitaxy.core.properties import PropertySpec
-from epitaxy.reports.numbers import p_text, with_unit
+from epitaxy.reports.numbers import p_text, with_unit, words
 from epitaxy.reports.style import (
     INK,
     MUTED,
@@ -24,6 +26,9 @@ from epitaxy.results.comparison import Comparison, paired_rows
 
 MOST_CONNECTIONS = 300
 """With more crystals than this the lines between the two models would hide the points."""
+
+LABEL_WIDTH = 18
+"""Characters of a model's name that fit under its bar."""
 
 
 @styled
@@ -53,10 +58,12 @@ def comparison(
     """
     pairs = paired_rows(first, second, split=split, property_name=property_name)
     series = model_series(names)
-    figure = new_figure(8.2, 3.9)
+    figure = new_figure(8.2, 4.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     _bars(left, pairs, series)
     _paired_parity(right, pairs, series)
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=2, handletextpad=0.3)
     return figure
 
 
@@ -94,11 +101,11 @@ def _bars(axes: Axes, pairs: pd.DataFrame, series: tuple[Series, Series]) -> Non
         )
         top = max(top, high)
     percent = found.change_percent
-    change = "" if percent is None else f"change {percent:+.1f} %, "
+    change = "" if percent is None else f"Change {percent:+.1f} %, "
     axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.18 * top or 1.0), xticks=[0, 1])
-    axes.set_xticklabels([one.label for one in series])
+    axes.set_xticklabels([textwrap.fill(one.label, LABEL_WIDTH) for one in series])
     axes.set_title(f"{change}{p_text(found.p_value)}")
-    axes.set_ylabel(PropertySpec(name=f"MAE of {found.property}", unit=found.unit).axis)
+    axes.set_ylabel(PropertySpec(name=f"MAE of {words(found.property)}", unit=found.unit).axis)
     axes.grid(visible=False, axis="x")
 
 
@@ -111,10 +118,9 @@ def _paired_parity(axes: Axes, pairs: pd.DataFrame, series: tuple[Series, Series
         axes.vlines(x, both.min(axis=1), both.max(axis=1), color=MUTED, linewidth=0.6, alpha=0.4)
     for place, one in enumerate(series):
         axes.scatter(x, both[:, place], zorder=3 + place, **one.points(len(x)))
-    name, unit = str(pairs["property"].iloc[0]), str(pairs["unit"].iloc[0])
-    axes.set(xlim=limits, ylim=limits, aspect="equal", title="Same crystals, both models")
+    name, unit = words(pairs["property"].iloc[0]), str(pairs["unit"].iloc[0])
+    axes.set(xlim=limits, ylim=limits, box_aspect=1, title="Same crystals, both models")
     axes.set_xlabel(PropertySpec(name=f"true {name}", unit=unit).axis)
     axes.set_ylabel(PropertySpec(name=f"predicted {name}", unit=unit).axis)
     axes.locator_params(nbins=6)
     note(axes, f"{pairs['split'].iloc[0]}, n  {len(x)}")
-    axes.legend(loc="lower right", handletextpad=0.3)

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
-from epitaxy.reports.numbers import with_unit
+from epitaxy.reports.numbers import with_unit, words
 from epitaxy.reports.style import INK, SPLIT_SERIES, VERMILLION, new_figure, styled
 from epitaxy.results.predictions import SPLITS, known_rows, select_property
 
@@ -63,7 +64,7 @@ def error_distribution(predictions: pd.DataFrame, property_name: str | None = No
     right.set(title="Share of crystals below an error", ylim=(0, 103), xlim=(0, None))
     right.set_ylabel("crystals with a smaller error (%)")
     right.legend(loc="lower right")
-    name, unit = str(known["property"].iloc[0]), str(known["unit"].iloc[0])
+    name, unit = words(known["property"].iloc[0]), str(known["unit"].iloc[0])
     for axes in (left, right):
         axes.set_xlabel(PropertySpec(name=f"absolute error of {name}", unit=unit).axis)
     return figure
@@ -94,6 +95,7 @@ def _histogram(axes: Axes, errors: np.ndarray, split: str, unit: str) -> None:
         )
     axes.set(xlim=(0, top), title=f"Errors, {series.label} (n = {len(errors)})")
     axes.set_ylabel("number of crystals")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=False, axis="x")
     axes.legend(loc="upper right")
 

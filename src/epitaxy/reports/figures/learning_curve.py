@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
@@ -16,6 +16,9 @@ from epitaxy.results.history import best_epoch
 
 LOG_FROM = 4.0
 """Ratio of the largest to the smallest error from which the axis is logarithmic."""
+
+WIDE = 50.0
+"""Ratio from which only the powers of ten are labelled."""
 
 FEW_EPOCHS = 30
 """Up to so many epochs each one gets a marker."""
@@ -68,12 +71,10 @@ def _scale(axes: Axes, errors: np.ndarray) -> None:
     known = errors[np.isfinite(errors)]
     if len(known) and known.min() > 0 and known.max() / known.min() > LOG_FROM:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-        wide = known.max() / known.min() > 30
-        axes.yaxis.set_minor_formatter(
-            NullFormatter() if wide else LogFormatter(minor_thresholds=(2, 0.5))
-        )
-        axes.grid(visible=True, which="minor", alpha=0.5)
+        wide = known.max() / known.min() > WIDE
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _mark_best(axes: Axes, history: pd.DataFrame, unit: str) -> None:

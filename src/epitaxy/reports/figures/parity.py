@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
-from epitaxy.reports.numbers import with_unit
+from epitaxy.reports.numbers import with_unit, words
 from epitaxy.reports.style import (
     INK,
     MUTED,
@@ -54,7 +54,7 @@ def parity(predictions: pd.DataFrame, property_name: str | None = None) -> Figur
         )
     everything = pd.concat(panels.values())
     limits = square_limits(everything[["y_true", "y_pred"]].to_numpy())
-    figure = new_figure(0.5 + 3.3 * len(panels), 3.65)
+    figure = new_figure(0.5 + 3.3 * len(panels), 3.9)
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     numbers = metrics(chosen)
     for axes, (split, rows) in zip(grid, panels.items(), strict=True):
@@ -63,7 +63,7 @@ def parity(predictions: pd.DataFrame, property_name: str | None = None) -> Figur
         r2 = "undefined" if found["r2"] is None else f"{found['r2']:.3f}"
         mae = with_unit(found["mae"], found["unit"], 3)
         note(axes, f"MAE  {mae}\nR²  {r2}\nn  {found['n']}")
-    name, unit = str(chosen["property"].iloc[0]), str(chosen["unit"].iloc[0])
+    name, unit = words(chosen["property"].iloc[0]), str(chosen["unit"].iloc[0])
     grid[0].set_ylabel(PropertySpec(name=f"predicted {name}", unit=unit).axis)
     for axes in grid:
         axes.set_xlabel(PropertySpec(name=f"true {name}", unit=unit).axis)
@@ -81,5 +81,5 @@ def _panel(axes: Axes, rows: pd.DataFrame, split: str, limits: tuple[float, floa
             x[drawn], bounds[drawn, 0], bounds[drawn, 1], color=MUTED, linewidth=0.8, alpha=0.45
         )
     axes.scatter(x, y, zorder=3, **series.points(len(x)))
-    axes.set(xlim=limits, ylim=limits, aspect="equal", title=series.label.capitalize())
+    axes.set(xlim=limits, ylim=limits, box_aspect=1, title=series.label.capitalize())
     axes.locator_params(nbins=6)

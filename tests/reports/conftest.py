@@ -1,0 +1,7 @@
+import pytest
+from report_samples import synthetic_predictions
+
+
+@pytest.fixture
+def predictions():
+    return synthetic_predictions()

@@ -1,0 +1,147 @@
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_samples import synthetic_predictions, write_run
+
+from epitaxy.core.errors import InputError
+from epitaxy.reports.numbers import significant
+from epitaxy.reports.run_report import write_run_report
+from epitaxy.results.metrics import mae_interval
+from epitaxy.results.predictions import write_predictions
+
+
+def page_text(path):
+    html = path.read_text(encoding="utf-8")
+    body = re.sub(r"(?s)<style>.*?</style>|<[^>]+>", " ", html.replace("&nbsp;", " "))
+    return html, re.sub(r"\s+", " ", body)
+
+
+@pytest.fixture
+def bare(tmp_path, predictions):
+    """A folder with predictions alone."""
+    folder = tmp_path / "bare"
+    write_predictions(predictions, folder / "predictions.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The page of a whole run, written once."""
+    folder = write_run(tmp_path_factory.mktemp("runs") / "run", synthetic_predictions())
+    return write_run_report(folder)
+
+
+def test_whole_report(report, predictions):
+    path, run_folder = report, report.parent
+    assert path.name == "report.html"
+    html, text = page_text(path)
+    for split, numbers in json.loads((run_folder / "metrics.json").read_text()).items():
+        found = numbers["band_gap"]
+        for key in ("mae", "rmse", "r2"):
+            assert significant(found[key]) in text, (split, key)
+            assert f'title="{found[key]}"' in html
+    low, high = mae_interval(predictions, "test")
+    assert f"{significant(low, 3)} to {significant(high, 3)} eV" in text
+    assert "Band gap from formation energy" in text
+    assert "On 60 test crystals" in text
+    assert "3 entries could not be used" in text
+    assert "lowest validation error was reached in epoch" in text
+    for word in ("Transfer plan", "learning rate scale", "readout", "training.batch_size", "2.8.0"):
+        assert word in text
+    images = ["error_distribution", "learning_curve", "parity"]
+    assert sorted(p.stem for p in (run_folder / "figures").glob("*.png")) == images
+    assert sorted(p.stem for p in (run_folder / "figures").glob("*.csv")) == images
+
+
+def test_page_is_self_contained_and_escaped(report):
+    html, _ = page_text(report)
+    assert html.count('src="data:image/png;base64,') == 3
+    assert not re.search(r"https?://|<script|<link|@import|url\(", html)
+    assert re.findall(r'(?:src|href)="(?!data:)', html) == []
+    assert "no &lt;label&gt;" in html
+
+
+def test_writing_twice_gives_the_same_page(report):
+    first = report.read_bytes()
+    assert write_run_report(report.parent).read_bytes() == first
+
+
+def test_predictions_alone_are_enough(bare):
+    html, text = page_text(write_run_report(bare))
+    assert "Prediction of band_gap" in text
+    assert "None: every entry was used" in text
+    for absent in ("Transfer plan", "Configuration", "Provenance", "epochs in"):
+        assert absent not in text
+    assert html.count("<img") == 2
+
+
+def test_no_test_split_is_said(tmp_path, predictions):
+    folder = write_run(tmp_path / "r", predictions[predictions["split"] != "test"])
+    _, text = page_text(write_run_report(folder))
+    assert "no test split with known values of band gap" in text
+    assert "On 30 validation crystals" in text
+
+
+def test_nothing_known_is_said(tmp_path, predictions):
+    folder = write_run(tmp_path / "r", predictions.assign(y_true=np.nan))
+    html, text = page_text(write_run_report(folder))
+    assert "is known for none of these crystals" in text
+    assert html.count("<img") == 1
+
+
+def test_a_useless_model_is_called_so(tmp_path, predictions):
+    folder = write_run(tmp_path / "r", predictions.assign(y_pred=100.0))
+    assert "this model is no better than that" in page_text(write_run_report(folder))[1]
+
+
+def test_two_properties(tmp_path, predictions):
+    density = synthetic_predictions(1, name="density (g/cm3)", unit="g/cm³")
+    both = pd.concat([predictions, density], ignore_index=True)
+    folder = write_run(tmp_path / "r", both)
+    html, text = page_text(write_run_report(folder))
+    assert html.count("<img") == 5
+    assert "eV" in text
+    assert "g/cm³" in text
+    assert (folder / "figures" / "parity-2-density-g-cm3.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("config.yaml", "a: [", "not YAML"),
+        ("config.yaml", "- a\n", "not a table of settings"),
+        ("metrics.json", "{", "not JSON"),
+        ("dropped.csv", "a,b\n1,2\n", "CSV table with the columns id, reason"),
+        ("history.csv", "a,b\n1,2\n", "not a training history"),
+        ("plan.csv", "", "not a CSV table"),
+    ],
+)
+def test_bad_files(bare, name, content, match):
+    (bare / name).write_text(content)
+    with pytest.raises(InputError, match=match):
+        write_run_report(bare)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(InputError, match="There is no folder"):
+        write_run_report(tmp_path / "absent")
+
+
+def test_no_rows(tmp_path, predictions):
+    write_predictions(predictions.iloc[:0], tmp_path / "predictions.parquet")
+    with pytest.raises(InputError, match="hold no row"):
+        write_run_report(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="the browser chromium is not here")
+def test_a_browser_shows_it(report, tmp_path):
+    image = tmp_path / "page.png"
+    command = ["chromium", "--headless", "--no-sandbox", f"--screenshot={image}", report.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert image.stat().st_size > 10_000

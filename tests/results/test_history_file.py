@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from epitaxy.core.errors import InputError
+from epitaxy.results.history import COLUMNS, HEADER, HistoryWriter, best_epoch, read_history
+
+
+def add(writer, *epochs, **changes):
+    for epoch in epochs:
+        row = {
+            "train_loss": 1 / (3 * epoch),
+            "train_mae": 0.1 + 0.2,
+            "val_loss": 0.5,
+            "val_mae": abs(epoch - 2.5),
+            "learning_rate": 1e-3,
+            "seconds": 1.0,
+        }
+        writer.append(epoch=epoch, **(row | changes))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run" / "history.csv"
+
+
+def test_round_trip_is_exact(path):
+    add(HistoryWriter(path), 1, 2, 3)
+    found = read_history(path)
+    assert tuple(found.columns) == COLUMNS
+    assert found["epoch"].tolist() == [1, 2, 3]
+    assert found["train_loss"].tolist() == [1 / 3, 1 / 6, 1 / 9]
+    assert found["train_mae"][0] == 0.1 + 0.2
+
+
+def test_rows_are_on_disk_at_once(path):
+    writer = HistoryWriter(path)
+    assert read_history(path).empty
+    add(writer, 1)
+    assert len(read_history(path)) == 1
+
+
+def test_no_validation(path):
+    add(HistoryWriter(path), 1, val_loss=None, val_mae=float("nan"))
+    found = read_history(path)
+    assert np.isnan(found["val_mae"][0])
+    assert best_epoch(found) is None
+
+
+def test_continues_and_truncates(path):
+    add(HistoryWriter(path), 1, 2, 3, 4)
+    whole = path.read_bytes()
+    writer = HistoryWriter(path)
+    writer.truncate(2)
+    assert read_history(path)["epoch"].tolist() == [1, 2]
+    add(writer, 3, 4)
+    assert path.read_bytes() == whole
+    writer.truncate(0)
+    assert path.read_text() == HEADER
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_half_written_row_is_left_out_and_repaired(path, cut):
+    add(HistoryWriter(path), 1, 2)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    assert read_history(path)["epoch"].tolist() == [1]
+    add(HistoryWriter(path), 2)
+    assert path.read_bytes() == whole
+
+
+def test_half_a_header_is_repaired(path):
+    path.parent.mkdir()
+    path.write_text("epoch,tra")
+    add(HistoryWriter(path), 1)
+    assert len(read_history(path)) == 1
+
+
+def test_best_epoch(path):
+    add(HistoryWriter(path), 1, 2, 3, 4)
+    assert best_epoch(read_history(path)) == 2
+
+
+def test_absent(path):
+    with pytest.raises(InputError, match="There is no file"):
+        read_history(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", HEADER + "1,x,1,1,1,1,1\n", HEADER + ",1,1,1,1,1,1\n"]
+)
+def test_bad_files(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(InputError, match="not a training history; it needs the columns epoch"):
+        read_history(path)
