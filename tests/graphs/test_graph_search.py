@@ -81,7 +81,7 @@ def test_isolated_atom_has_no_bonds_and_is_counted(caplog):
     store = graphs(GraphRecipe(), (np.eye(3) * 30, [2], [[0, 0, 0]]), rock_salt())
     assert store.gather([0]).n_bonds.tolist() == [0]
     assert len(store) == 2
-    assert "1 atoms have no neighbour within 8 Å" in caplog.text
+    assert "1 atom(s) have no neighbour within 8 Å" in caplog.text
     assert store.gather([0, 1, 0]).n_atoms.tolist() == [1, 2, 1]
 
 
@@ -108,7 +108,7 @@ def test_cgcnn_rule_has_exactly_twelve_and_pads_short_lists(caplog):
     assert padded[:24].any()
     assert not padded[24:].any()
     assert (arrays.bond_dst[padded] == 0).all()
-    assert "2 atoms have fewer than 12 neighbours within 8 Å" in caplog.text
+    assert "2 atom(s) have fewer than 12 neighbours within 8 Å" in caplog.text
 
 
 def test_pads_cannot_have_vectors():

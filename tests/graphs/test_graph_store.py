@@ -78,6 +78,10 @@ def test_a_batch_is_its_crystals_one_after_another(many):
 def test_no_rows_and_no_crystals(many):
     store = build_graphs(many, GraphRecipe(), progress=False)
     assert len(store.gather([]).n_atoms) == 0
+    for rows in ([-1], [43]):
+        with pytest.raises(IndexError, match="of 43 graphs"):
+            store.gather(rows)
+    assert store.gather(store.n_atoms == 1).n_atoms.sum() == (store.n_atoms == 1).sum()
     empty = build_graphs(many.select([]), GraphRecipe(), progress=False)
     assert len(empty) == 0
     assert len(empty.gather([]).bond_dst) == 0

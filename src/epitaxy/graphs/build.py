@@ -43,11 +43,11 @@ def chunks(
             bar.step(len(chunk.ids) + len(chunk.failures))
     if n_isolated:
         logger.warning(
-            "%d atoms have no neighbour within %g Å and no bonds.", n_isolated, recipe.cutoff
+            "%d atom(s) have no neighbour within %g Å and no bonds.", n_isolated, recipe.cutoff
         )
     if n_padded:
         logger.warning(
-            "%d atoms have fewer than %d neighbours within %g Å; their lists are filled up with "
+            "%d atom(s) have fewer than %d neighbours within %g Å; their lists are filled up with "
             "bonds of %g Å to the first atom, as CGCNN does.",
             n_padded,
             recipe.neighbours,

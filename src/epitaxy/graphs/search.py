@@ -17,11 +17,11 @@ from epitaxy.graphs.ragged import offsets_of, ranges
 
 EQUAL_LENGTH = 1e-6
 """Å; bonds that differ by less are sorted by neighbour and image, not by length."""
-GROWTH = 1.3
+GROWTH = 1.25
 """Factor on the radius of atoms that found too few neighbours."""
 FIRST_GUESS = 1.5
 """Images expected within the first radius, per image that is wanted."""
-BLOCK_COST = 400_000
+BLOCK_COST = 60_000
 """Pairs times shifts handled at once: bounds the memory and stays near the cache."""
 INDEX_BITS, LENGTH_BITS = 20, 25
 SLACK = 1e-9
@@ -54,7 +54,8 @@ class Images(NamedTuple):
 def nearest_images(cells: Cells, *, wanted: int, cutoff: float, tolerance: float) -> Images:
     """Return, per atom, the ``wanted`` nearest images and all that are ``tolerance`` farther.
 
-    An atom with fewer images within ``cutoff`` (Å) gets all of them. Images of an atom are sorted
+    An atom with fewer images within ``cutoff`` (Å) gets all of them; ``tolerance`` (Å) counts as at
+    least 2e-6, so that round-off never cuts a shell of equal lengths. Images of an atom are sorted
     by (length rounded to 1e-6 Å, atom, shift).
     """
     frame = _frame(cells)

@@ -113,9 +113,21 @@ class GraphStore:
                 )
         return Subset(np.array(rows, dtype=np.int64), tuple(missing))
 
+    def _checked(self, rows: np.ndarray | Iterable[int]) -> np.ndarray:
+        given = np.asarray(rows)
+        given = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
+        if given.size and not 0 <= given.min() <= given.max() < len(self):
+            message = f"rows from {given.min()} to {given.max()} of {len(self)} graphs"
+            raise IndexError(message)
+        return given
+
     def gather(self, rows: np.ndarray | Iterable[int]) -> GraphArrays:
-        """Join the graphs of the given rows, in the given order (repeats are allowed)."""
-        rows = np.asarray(rows, dtype=np.int64)
+        """Join the graphs of the given rows, in the given order (repeats are allowed).
+
+        Raises:
+            IndexError: a row is negative or too large.
+        """
+        rows = self._checked(rows)
         n_nodes = self.node_offsets[rows + 1] - self.node_offsets[rows]
         n_bonds = self.bond_offsets[rows + 1] - self.bond_offsets[rows]
         nodes = ranges(self.node_offsets[rows], n_nodes)
@@ -139,7 +151,7 @@ class GraphStore:
         ``values[store.node_of_atoms(rows)]`` expands values per node of ``store.gather(rows)`` to
         the atoms of the table.
         """
-        rows = np.asarray(rows, dtype=np.int64)
+        rows = self._checked(rows)
         n_nodes = self.node_offsets[rows + 1] - self.node_offsets[rows]
         n_atoms = self.atom_offsets[rows + 1] - self.atom_offsets[rows]
         atoms = ranges(self.atom_offsets[rows], n_atoms)
