@@ -6,7 +6,6 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from report_samples import synthetic_predictions, write_run
 
 from epitaxy.core.errors import InputError
 from epitaxy.reports.numbers import significant
@@ -30,9 +29,9 @@ def bare(tmp_path, predictions):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(samples, tmp_path_factory):
     """The page of a whole run, written once."""
-    folder = write_run(tmp_path_factory.mktemp("runs") / "run", synthetic_predictions())
+    folder = samples.run(tmp_path_factory.mktemp("runs") / "run", samples.predictions())
     return write_run_report(folder)
 
 
@@ -80,29 +79,29 @@ def test_predictions_alone_are_enough(bare):
     assert html.count("<img") == 2
 
 
-def test_no_test_split_is_said(tmp_path, predictions):
-    folder = write_run(tmp_path / "r", predictions[predictions["split"] != "test"])
-    _, text = page_text(write_run_report(folder))
+def test_no_test_split_is_said(bare, predictions):
+    write_predictions(predictions.query("split == 'val'"), bare / "predictions.parquet")
+    _, text = page_text(write_run_report(bare))
     assert "no test split with known values of band gap" in text
     assert "On 30 validation crystals" in text
 
 
-def test_nothing_known_is_said(tmp_path, predictions):
-    folder = write_run(tmp_path / "r", predictions.assign(y_true=np.nan))
+def test_nothing_known_is_said(samples, tmp_path, predictions):
+    folder = samples.run(tmp_path / "r", predictions.assign(y_true=np.nan))
     html, text = page_text(write_run_report(folder))
     assert "is known for none of these crystals" in text
     assert html.count("<img") == 1
 
 
-def test_a_useless_model_is_called_so(tmp_path, predictions):
-    folder = write_run(tmp_path / "r", predictions.assign(y_pred=100.0))
-    assert "this model is no better than that" in page_text(write_run_report(folder))[1]
+def test_a_useless_model_is_called_so(bare, predictions):
+    write_predictions(predictions.assign(y_pred=100.0), bare / "predictions.parquet")
+    assert "this model is no better than that" in page_text(write_run_report(bare))[1]
 
 
-def test_two_properties(tmp_path, predictions):
-    density = synthetic_predictions(1, name="density (g/cm3)", unit="g/cm³")
+def test_two_properties(samples, tmp_path, predictions):
+    density = samples.predictions(1, name="density (g/cm3)", unit="g/cm³")
     both = pd.concat([predictions, density], ignore_index=True)
-    folder = write_run(tmp_path / "r", both)
+    folder = samples.run(tmp_path / "r", both)
     html, text = page_text(write_run_report(folder))
     assert html.count("<img") == 5
     assert "eV" in text
