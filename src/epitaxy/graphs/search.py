@@ -2,7 +2,7 @@
 
 The images of an atom inside a sphere are enumerated exactly (U. Fincke and M. Pohst, Math. Comp.
 44, 463 (1985)): with the cell turned so that c lies along x and b in the xy plane, the height of
-an image over the bc plane depends on its shift along a alone, so that shift has an exact range;
+an image over the bc plane depends on its first coordinate alone, which thus has an exact range;
 what is left of the radius gives the range along b, and then along c. No cell needs reducing, no
 coordinate wrapping, and hardly a candidate lies outside the sphere.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from epitaxy.graphs.ragged import offsets_of, ranges
 
 EQUAL_LENGTH = 1e-6
-"""Å; bonds that differ by less are sorted by neighbour and image, not by length."""
+"""Å; images are sorted by lengths rounded to this."""
 GROWTH = 1.25
 """Factor on the radius of atoms that found too few neighbours."""
 FIRST_GUESS = 1.5
@@ -25,6 +25,8 @@ BLOCK_COST = 60_000
 """Pairs times shifts handled at once: bounds the memory and stays near the cache."""
 INDEX_BITS, LENGTH_BITS = 20, 25
 SLACK = 1e-9
+"""Room for round-off, in cells; what lies outside the sphere is removed in the end."""
+CRYSTAL_STEP = 4.0
 
 
 class Cells(NamedTuple):
@@ -56,7 +58,7 @@ def nearest_images(cells: Cells, *, wanted: int, cutoff: float, tolerance: float
 
     An atom with fewer images within ``cutoff`` (Å) gets all of them; ``tolerance`` (Å) counts as at
     least 2e-6, so that round-off never cuts a shell of equal lengths. Images of an atom are sorted
-    by (length rounded to 1e-6 Å, atom, shift).
+    by length (to 1e-6 Å).
     """
     frame = _frame(cells)
     tolerance = max(tolerance, 2 * EQUAL_LENGTH)
@@ -97,6 +99,10 @@ class _Frame(NamedTuple):
     """ax, ay, az, bx, by, cx: six arrays (B,)."""
     volume: np.ndarray
     """(B,) Å^3."""
+    by_height: np.ndarray
+    """(N,) atoms of each crystal in the order of their wrapped first coordinate."""
+    heights: np.ndarray
+    """(N,) ascending: `CRYSTAL_STEP` times the crystal plus that coordinate."""
 
 
 def _frame(cells: Cells) -> _Frame:
@@ -115,7 +121,10 @@ def _frame(cells: Cells) -> _Frame:
         cx,
     )
     crystal = np.repeat(np.arange(len(cells.lattices)), np.diff(cells.offsets))
-    return _Frame(crystal, vectors, volume)
+    first = cells.frac_coords[:, 0]
+    heights = crystal * CRYSTAL_STEP + (first - np.floor(first))
+    by_height = np.argsort(heights)
+    return _Frame(crystal, vectors, volume, by_height, heights[by_height])
 
 
 def _blocks(frame: _Frame, todo: np.ndarray, radius: np.ndarray) -> list[np.ndarray]:
@@ -123,49 +132,64 @@ def _blocks(frame: _Frame, todo: np.ndarray, radius: np.ndarray) -> list[np.ndar
     crystal = frame.crystal[todo]
     _, _, az, _, by, _ = frame.vectors
     sizes = np.bincount(frame.crystal, minlength=len(az))
-    shifts = (2 * radius[todo] / az[crystal] + 1) * (2 * radius[todo] / by[crystal] + 1)
-    cost = np.cumsum(
-        sizes[crystal] * shifts + 4
-    )  # at least 4: a block has few enough atoms to pack
+    reach = 2 * radius[todo]
+    # Each atom costs 4 at least, so that a block has few enough to pack their number in a key.
+    cost = np.cumsum(4 + sizes[crystal] * reach / az[crystal] * (reach / by[crystal] + 1))
     cuts = np.flatnonzero(np.diff(cost // BLOCK_COST)) + 1
     return np.split(todo, cuts)
 
 
 def _images_within(cells: Cells, frame: _Frame, atoms: np.ndarray, radius: np.ndarray) -> Images:
-    """Enumerate all images within ``radius`` (one per atom, Å) in the order (atom, dst, shift)."""
-    crystal = frame.crystal[atoms]
-    sizes = cells.offsets[crystal + 1] - cells.offsets[crystal]
-    ax, ay, az, bx, by, cx = (v[crystal] for v in frame.vectors)
-    query = np.repeat(np.arange(len(atoms)), sizes)
-    dst = ranges(cells.offsets[crystal], sizes)
+    """Enumerate all images within ``radius`` (one per atom, Å), grouped by atom."""
+    ax, ay, az, bx, by, cx = (v[frame.crystal[atoms]] for v in frame.vectors)
+    query, dst, na = _along_a(cells, frame, atoms, radius / az)
     delta = cells.frac_coords[dst] - cells.frac_coords[atoms[query]]
+    u = delta[:, 0] + na
+    square = (u * az[query]) ** 2
+    limit = radius**2
 
-    span = (radius / az)[query]
-    pair, na = _integers(delta[:, 0], span)
-    query, u = query[pair], delta[pair, 0] + na
-    left = radius[query] ** 2 - (u * az[query]) ** 2
-    height_y = u * ay[query]
+    scale, offset = by[query], u * ay[query]
+    left = _root(limit[query] - square)
+    step, nb = _integers(delta[:, 1] + offset / scale, left / scale)
+    query, dst, na, u = query[step], dst[step], na[step], u[step]
+    delta = delta[step]
+    v = delta[:, 1] + nb
+    square = square[step] + (offset[step] + v * scale[step]) ** 2
 
-    scale = by[query]
-    step, nb = _integers(delta[pair, 1] + height_y / scale, _root(left) / scale)
-    pair, query, na, u = pair[step], query[step], na[step], u[step]
-    v = delta[pair, 1] + nb
-    y = height_y[step] + v * scale[step]
-    left = left[step] - y * y
-    height_x = u * ax[query] + v * bx[query]
+    scale, offset = cx[query], u * ax[query] + v * bx[query]
+    left = _root(limit[query] - square)
+    step, nc = _integers(delta[:, 2] + offset / scale, left / scale)
+    query, dst, na, nb = query[step], dst[step], na[step], nb[step]
+    square = square[step] + (offset[step] + (delta[step, 2] + nc) * scale[step]) ** 2
 
-    scale = cx[query]
-    step, nc = _integers(delta[pair, 2] + height_x / scale, _root(left) / scale)
-    pair, query, na, nb = pair[step], query[step], na[step], nb[step]
-    x = height_x[step] + (delta[pair, 2] + nc) * scale[step]
-    square = radius[query] ** 2 - left[step] + x * x
-
-    dst = dst[pair]
     itself = (na == 0) & (nb == 0) & (nc == 0) & (dst == atoms[query])
-    keep = ~itself & (square <= radius[query] ** 2)
+    keep = ~itself & (square <= limit[query])
     shift = np.stack([na[keep], nb[keep], nc[keep]], axis=1)
     counts = np.bincount(query[keep], minlength=len(atoms))
-    return Images(counts, dst[keep], shift, np.sqrt(np.maximum(square[keep], 0.0)))
+    return Images(counts, dst[keep], shift, np.sqrt(square[keep]))
+
+
+def _along_a(
+    cells: Cells, frame: _Frame, atoms: np.ndarray, span: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (query, dst, shift along a) of all images in a slab of ``span`` cells on both sides.
+
+    The atoms of a crystal, sorted by their first coordinate and repeated without end, are a
+    sequence in which a slab is one run: two bisections per atom replace a look at every pair.
+    """
+    crystal, first = frame.crystal[atoms], cells.frac_coords[atoms, 0]
+    start = cells.offsets[crystal]
+    size = cells.offsets[crystal + 1] - start
+    ends = []
+    for edge in (first - span - SLACK, first + span + SLACK):
+        cell = np.floor(edge)
+        place = np.searchsorted(frame.heights, crystal * CRYSTAL_STEP + (edge - cell))
+        ends.append(place - start + cell.astype(np.int64) * size)
+    counts = ends[1] - ends[0]
+    query = np.repeat(np.arange(len(atoms)), counts)
+    cell, place = np.divmod(ranges(ends[0], counts), size[query])
+    dst = frame.by_height[start[query] + place]
+    return query, dst, cell - np.floor(cells.frac_coords[dst, 0]).astype(np.int64)
 
 
 def _root(left: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +113,7 @@ class GraphStore:
                 )
         return Subset(np.array(rows, dtype=np.int64), tuple(missing))
 
-    def _checked(self, rows: np.ndarray | Iterable[int]) -> np.ndarray:
+    def _checked(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
         given = np.asarray(rows)
         given = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
         if given.size and not 0 <= given.min() <= given.max() < len(self):
@@ -121,7 +121,7 @@ class GraphStore:
             raise IndexError(message)
         return given
 
-    def gather(self, rows: np.ndarray | Iterable[int]) -> GraphArrays:
+    def gather(self, rows: np.ndarray | Sequence[int]) -> GraphArrays:
         """Join the graphs of the given rows, in the given order (repeats are allowed).
 
         Raises:
@@ -145,7 +145,7 @@ class GraphStore:
             bond_vector=column["bond_vector"][bonds] if "bond_vector" in column else None,
         )
 
-    def node_of_atoms(self, rows: np.ndarray | Iterable[int]) -> np.ndarray:
+    def node_of_atoms(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
         """Return the node of every atom of the gathered crystals, (sum of `n_atoms`,) int64.
 
         ``values[store.node_of_atoms(rows)]`` expands values per node of ``store.gather(rows)`` to
