@@ -151,7 +151,9 @@ def _training_words(history: pd.DataFrame | None) -> str:
     if seconds >= 7200:
         duration = f"{seconds / 3600:.1f} h"
     best = best_epoch(history)
-    chosen = f"; the lowest validation error was reached in epoch {best}" if best else ""
+    chosen = (
+        f"; the lowest validation error was reached in epoch {best}" if best is not None else ""
+    )
     return f"{len(history)} epochs in {duration}{chosen}."
 
 

@@ -75,11 +75,13 @@ class Series:
     def points(self, n: int) -> dict[str, Any]:
         """Keyword arguments of ``Axes.scatter`` for n points: the more, the smaller and paler."""
         crowd = float(np.clip((np.log10(max(n, 1)) - 1.5) / 2.5, 0, 1))
+        # White centres part single points but would hide the points of a crowd.
+        hollow = "white" if crowd < 0.4 else "none"
         return {
             "s": 30 - 24 * crowd,
             "alpha": 0.9 - 0.55 * crowd,
             "marker": self.marker,
-            "facecolors": self.colour if self.filled else "white",
+            "facecolors": self.colour if self.filled else hollow,
             "edgecolors": "white" if self.filled else self.colour,
             "linewidths": 0.4 if self.filled else 1.0,
             "label": self.label,
@@ -123,7 +125,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def note(axes: Axes, text: str) -> None:
     """Write ``text`` into the upper left corner of a panel."""
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0}
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.65, "pad": 2.0}
     axes.text(
         0.035, 0.965, text, transform=axes.transAxes, va="top", linespacing=1.45, bbox=box, zorder=6
     )

@@ -20,7 +20,8 @@ COLUMNS = (
     "learning_rate",
     "seconds",
 )
-"""Losses have no unit, mean absolute errors are physical, ``seconds`` is the epoch's duration."""
+"""Epochs count from 1; losses have no unit, mean absolute errors are physical, ``seconds`` is the
+duration of the epoch."""
 
 HEADER = ",".join(COLUMNS) + "\n"
 
