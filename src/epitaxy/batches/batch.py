@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class CrystalBatch:
         """Return the batch on ``device`` (itself when it is there already)."""
         if self.atomic_numbers.device == torch.device(device):
             return self
-        moved = {
+        moved: dict[str, Any] = {
             f.name: value.to(device, non_blocking=True)
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor)
@@ -68,7 +69,7 @@ class CrystalBatch:
 
     def double(self) -> CrystalBatch:
         """Return the batch with all real numbers in float64 (for tests of exactness)."""
-        moved = {
+        moved: dict[str, Any] = {
             f.name: value.double()
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor) and value.is_floating_point()

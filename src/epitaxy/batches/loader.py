@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,7 +49,7 @@ class CrystalLoader:
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return -(-len(self.rows) // self.batch_size)
+        return math.ceil(len(self.rows) / self.batch_size)
 
     def epoch(self, number: int = 0) -> Iterator[CrystalBatch]:
         """Yield the batches of epoch ``number``."""
@@ -82,8 +83,7 @@ class CrystalLoader:
         state: dict[str, Tensor] = {}
         if self.cached is not None:
             state = {
-                scope: torch.cat([self.cached[i][scope] for i in part])
-                for scope in self.cached[0]
+                scope: torch.cat([self.cached[i][scope] for i in part]) for scope in self.cached[0]
             }
         return collate(self.store.gather(self.rows[part]), targets, state)
 

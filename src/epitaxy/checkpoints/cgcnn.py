@@ -44,18 +44,15 @@ def import_cgcnn(content: Mapping[str, Any], spec: PropertySpec, origin: str) ->
             f"'embedding.weight'; it has {sorted(map(str, content))[:6]}."
         )
     tensors = {_renamed(key): value for key, value in state.items() if not _is_counter(key)}
-    outputs = tensors["heads.0.mlp.output.weight"].shape[0]
+    outputs = len(tensors.get("heads.0.mlp.output.bias", ()))
     if outputs != 1:
         raise InputError(
-            f"{origin!r} is a classifier with {outputs} outputs; only regression models can be "
-            "imported."
+            f"{origin!r} has {outputs} outputs, as classifiers do; only regression models "
+            "(one output) can be imported."
         )
     model = _empty_model(tensors, spec, _scaler(content, origin))
-    model.provenance = {
-        "imported": origin,
-        "format": "cgcnn",
-        "epoch": int(content.get("epoch", 0)),
-    }
+    epoch = int(content.get("epoch", 0))
+    model.provenance = {"imported": origin, "format": "cgcnn", "epoch": epoch}
     load_weights(model, tensors, origin)
     return model.eval()
 

@@ -1,1 +1,1 @@
-"""To be described."""
+"""Layer 10: the command line, one thin file per command."""

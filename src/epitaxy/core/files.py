@@ -54,7 +54,7 @@ def atomic_file(target: str | Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            os.replace(temporary, target)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -118,8 +118,8 @@ def replace_folder(source: Path, target: Path) -> None:
     source.chmod(0o777 & ~umask)
     old = target.with_name(f".{target.name}.old.{os.getpid()}")
     if target.exists():
-        os.replace(target, old)
-    os.replace(source, target)
+        target.replace(old)
+    source.replace(target)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -50,7 +50,7 @@ class CGCNN(Encoder):
         self.width, self.step = width, step
         count = round(self.recipe.cutoff / step) + 1
         centres = torch.arange(count, dtype=torch.float64) * step
-        table = torch.from_numpy(element_table()).float()
+        table = torch.tensor(element_table(), dtype=torch.float32)
         # Constants of the recipe, not weights: they are rebuilt, never stored.
         self.register_buffer("centres", centres, persistent=False)
         self.register_buffer("elements", table, persistent=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -19,6 +18,7 @@ def gaussian_expansion(lengths: Tensor, centres: Tensor, width: float) -> Tensor
     Returns:
         (E, U).
 
+    >>> import torch
     >>> gaussian_expansion(torch.tensor([1.0]), torch.tensor([1.0, 1.5]), 0.5).tolist()
     [[1.0, 0.3678794503211975]]
     """

@@ -52,7 +52,7 @@ class _GatedSum(torch.autograd.Function):
     """``s_i = sum_e w_e sigmoid(f_e) softplus(c_e)`` with [f, c] = BatchNorm(y) (weighted)."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917 - autograd functions take positional arguments
         ctx: Any,
         centre: Tensor,
         neighbour: Tensor,
@@ -88,14 +88,14 @@ class _GatedSum(torch.autograd.Function):
         core = torch.log(closed).neg_()
         order = torch.arange(len(bonds.source), device=y.device)
         summed = gathered_sum(gate * core, order, bonds.offsets, bonds.weight)
-        ctx.save_for_backward(y, gate, closed, core, gamma, inverse, bond_matrix)
+        ctx.save_for_backward(y, gate, closed, core, gamma, inverse)
         ctx.bonds, ctx.moving, ctx.low = bonds, fixed is None, low
         ctx.mark_non_differentiable(mean, variance)
         return summed, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        y, gate, closed, core, gamma, inverse, bond_matrix = ctx.saved_tensors
+        y, gate, closed, core, gamma, inverse = ctx.saved_tensors
         bonds: Bonds = ctx.bonds
         out = grads[0].index_select(0, bonds.source).mul_(bonds.weight[:, None])
         half = out.shape[1]
@@ -147,7 +147,8 @@ class GatedConv(nn.Module):
 
     def forward(self, atoms: Tensor, bonds: Bonds, atom_weight: Tensor) -> Tensor:
         """Return the new atom vectors, (N, F) -> (N, F)."""
-        parts = self.linear.weight.split([self.width, self.width, bonds.basis.shape[1]], dim=1)
+        sizes = [self.width, self.width, bonds.basis.shape[1]]
+        parts = torch.split(self.linear.weight, sizes, dim=1)
         centre, neighbour = (atoms @ torch.cat(parts[:2]).t()).chunk(2, dim=1)
         norm = self.bond_norm
         fixed = None if norm.training else (norm.running_mean, norm.running_var)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -44,14 +45,13 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [width, *hidden]
-        self.hidden = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.output = nn.Linear(sizes[-1], 1)
         self.act = activation(act)
         self.first = first
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, width) -> (B,)."""
         if self.first:
             x = self.act(x)
         for layer in self.hidden:

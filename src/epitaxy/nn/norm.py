@@ -43,6 +43,7 @@ class WeightedBatchNorm(nn.Module):
         return scale, self.bias - self.running_mean * scale
 
     def forward(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """(N, F), (N,) -> (N, F)."""
         if not self.training:
             scale, shift = self.affine()
             return torch.addcmul(shift, rows, scale)

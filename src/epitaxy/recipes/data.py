@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class Labelled:
 def prepare(
     table: StructureTable,
     targets: Sequence[str],
-    split: str | Path | Split | dict[str, Any],
+    split: str | Path | Split | Mapping[str, Any],
     recipe: GraphRecipe,
     *,
     seed: int,
@@ -101,7 +101,9 @@ def prepare(
         first = store.failures[0]
         logger.warning(
             "%d crystals have no graph and are left out, first %s: %s",
-            len(store.failures), first.id, first.reason,
+            len(store.failures),
+            first.id,
+            first.reason,
         )
     data = Labelled(
         labelled,
@@ -117,4 +119,4 @@ def prepare(
 
 
 def _transform(spec: PropertySpec) -> Transform:
-    return TargetScaler(transform=spec.transform).transform  # type: ignore[arg-type]
+    return TargetScaler(transform=spec.transform).transform

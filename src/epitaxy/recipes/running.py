@@ -19,7 +19,6 @@ from epitaxy.checkpoints.model_files import load_model, save_model
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import write_json
 from epitaxy.core.hashing import content_hash
-from epitaxy.core.registry import Registry
 from epitaxy.evaluation.predicting import BATCH, predict_loader
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import PARTS, Labelled
@@ -36,14 +35,6 @@ from epitaxy.training.resume import FILE as RESUME_FILE
 from epitaxy.transfer.plan import TransferPlan, apply_plan
 
 logger = logging.getLogger("epitaxy")
-
-LOGGERS = Registry(
-    "logger",
-    {
-        "tensorboard": "lightning_fabric.loggers:TensorBoardLogger",
-        "csv": "lightning_fabric.loggers:CSVLogger",
-    },
-)
 
 Build = Callable[[dict[str, TargetScaler]], tuple[PropertyModel, TransferPlan]]
 """Fitted scalers -> model and what is to be trained of it."""
@@ -108,7 +99,7 @@ def execute(
         torch.manual_seed(training.seed)
         model, plan = build(scalers)
         (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")
-        _train(data, scalers, model, plan, training, folder)
+        _train(data, scalers, model, plan, training=training, folder=folder)
         _score(data, scalers, model, folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
     return read_run(out)
@@ -131,6 +122,7 @@ def _train(
     scalers: dict[str, TargetScaler],
     model: PropertyModel,
     plan: TransferPlan,
+    *,
     training: TrainingConfig,
     folder: Path,
 ) -> None:
@@ -182,7 +174,14 @@ def _score(
         loader = data.loader(part, scalers, batch_size=BATCH)
         values, labels = predict_loader(model, loader), data.labels(part)
         frames += [
-            make_predictions(ids, name, part, values[:, p], labels[:, p], unit=spec.unit)
+            make_predictions(
+                ids=ids,
+                property_name=name,
+                split=part,
+                y_pred=values[:, p],
+                y_true=labels[:, p],
+                unit=spec.unit,
+            )
             for p, (name, spec) in enumerate(data.specs.items())
         ]
     predictions = pd.concat(frames, ignore_index=True)

@@ -32,5 +32,5 @@ def _split(state: dict[str, Tensor], batch: CrystalBatch) -> list[dict[str, Tens
     atoms = torch.diff(batch.atom_offsets).tolist()
     bonds = torch.diff(batch.bond_offsets[batch.atom_offsets]).tolist()
     sizes = {"atoms": atoms, "bonds": bonds, "crystal": [1] * len(batch)}
-    pieces = {scope: rows.cpu().split(sizes[scope]) for scope, rows in state.items()}
+    pieces = {scope: torch.split(rows.cpu(), sizes[scope]) for scope, rows in state.items()}
     return [{scope: parts[b] for scope, parts in pieces.items()} for b in range(len(batch))]

@@ -34,8 +34,9 @@ def make_optimiser(config: TrainingConfig, groups: Sequence[ParameterGroup]) -> 
     rate = config.learning_rate
     if config.optimiser == "sgd":
         return torch.optim.SGD(settings, lr=rate, momentum=config.momentum, fused=True)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimiser]
-    return kind(settings, lr=rate, betas=(config.momentum, 0.999), fused=True)
+    kind: Any = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimiser]
+    made: Optimizer = kind(settings, lr=rate, betas=(config.momentum, 0.999), fused=True)
+    return made
 
 
 def set_rates(optimiser: Optimizer, now: Rates) -> None:

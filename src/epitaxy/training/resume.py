@@ -33,7 +33,9 @@ def save_state(
                 scalars[name] = value
     header = {"note": json.dumps(note), "scalars": json.dumps(scalars)}
     with atomic_file(folder / FILE) as temporary:
-        save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, temporary, header)
+        save_file(
+            {k: v.detach().clone().contiguous() for k, v in tensors.items()}, temporary, header
+        )
 
 
 def load_state(

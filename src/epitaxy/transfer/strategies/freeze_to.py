@@ -15,7 +15,9 @@ def freeze_to(groups: Sequence[DepthGroup], argument: str = "") -> TransferPlan:
     """
     if not argument:
         names = ", ".join(g.name for g in groups)
-        raise InputError(f"'freeze-to' needs a depth group: write 'freeze-to:GROUP', GROUP one of {names}.")
+        raise InputError(
+            f"'freeze-to' needs a depth group: write 'freeze-to:GROUP', GROUP one of {names}."
+        )
     last = group_index(groups, argument)
     rows = tuple(PlanRow(group=g.name, trainable=i > last) for i, g in enumerate(groups))
     return TransferPlan(strategy=f"freeze-to:{argument}", rows=rows)

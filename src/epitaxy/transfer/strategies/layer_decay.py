@@ -27,7 +27,5 @@ def layer_decay(groups: Sequence[DepthGroup], argument: str = "") -> TransferPla
             "write for example 'layer-decay:0.7'."
         )
     last = len(groups) - 1
-    rows = tuple(
-        PlanRow(group=g.name, lr_scale=decay ** (last - i)) for i, g in enumerate(groups)
-    )
+    rows = tuple(PlanRow(group=g.name, lr_scale=decay ** (last - i)) for i, g in enumerate(groups))
     return TransferPlan(strategy=f"layer-decay:{decay:g}", rows=rows)

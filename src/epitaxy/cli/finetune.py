@@ -1,0 +1,80 @@
+"""``epitaxy finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epitaxy.cli import options as o
+from epitaxy.core.errors import InputError
+
+
+def command(
+    data: Annotated[str | None, typer.Argument(help=o.DATA_HELP)] = None,
+    target: Annotated[str | None, typer.Option(help="Property to learn.")] = None,
+    from_model: Annotated[str, typer.Option("--from", help="Run folder or zoo:NAME.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="full, head, new-head, last-conv, layer-decay[:FACTOR] or freeze-to:GROUP."
+        ),
+    ] = "full",
+    split: o.Split = "random",
+    unit: o.Unit = None,
+    transform: o.Transform = None,
+    config: o.Config = None,
+    epochs: o.Epochs = None,
+    batch_size: o.BatchSize = None,
+    learning_rate: o.LearningRate = None,
+    optimiser: o.OptimiserOption = None,
+    schedule: o.ScheduleOption = None,
+    loss: o.LossOption = None,
+    patience: o.Patience = None,
+    precision: o.PrecisionOption = None,
+    device: o.Device = None,
+    seed: o.Seed = None,
+    *,
+    overwrite: o.Overwrite = False,
+    show_plan: Annotated[bool, typer.Option(help="Print the transfer plan and stop.")] = False,
+) -> None:
+    """Fine-tune a trained model on a property."""
+    from epitaxy.recipes import finetune as recipe
+
+    if not from_model:
+        raise InputError(
+            "--from is missing: give a run folder or zoo:NAME (see: epitaxy zoo list)."
+        )
+    if show_plan:
+        typer.echo(recipe.show_plan(from_model, strategy))
+        return
+    if data is None or target is None or out is None:
+        raise InputError(
+            "Fine-tuning needs the data, --target and --out: "
+            "epitaxy finetune DATA --target NAME --from MODEL --out RUN."
+        )
+    run = recipe.finetune(
+        data,
+        target,
+        from_model,
+        out,
+        strategy=strategy,
+        split=split,
+        unit=unit,
+        transform=transform,
+        training=config,
+        overwrite=overwrite,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimiser=optimiser,
+        schedule=schedule,
+        loss=loss,
+        patience=patience,
+        precision=precision,
+        device=device,
+        seed=seed,
+    )
+    typer.echo(o.summary(run.folder, run.metrics))

@@ -1,0 +1,71 @@
+"""Options that mean the same in every command that trains."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Precision(StrEnum):
+    """Precision of the matrix products."""
+
+    full = "32"
+    bf16 = "bf16"
+
+
+class Optimiser(StrEnum):
+    """Optimisers."""
+
+    adam = "adam"
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+class Schedule(StrEnum):
+    """Learning-rate schedules."""
+
+    constant = "constant"
+    cosine = "cosine"
+    one_cycle = "one-cycle"
+    triangular = "triangular"
+
+
+class LossName(StrEnum):
+    """Losses."""
+
+    mse = "mse"
+    l1 = "l1"
+    huber = "huber"
+
+
+DATA_HELP = "Table, folder of structures with a CSV, ASE database, or a named source."
+Data = Annotated[str, typer.Argument(help=DATA_HELP)]
+Out = Annotated[Path, typer.Option(help="Run folder to write.")]
+Split = Annotated[str, typer.Option(help="random, random:SEED, FILE.json or FILE.json:KEY.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of the target.")]
+Transform = Annotated[str | None, typer.Option(help="identity, log or log1p.")]
+Config = Annotated[Path | None, typer.Option(help="YAML file with training settings.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace a finished run with other settings.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
+BatchSize = Annotated[int | None, typer.Option(help="Crystals per step.")]
+LearningRate = Annotated[float | None, typer.Option(help="Largest learning rate.")]
+OptimiserOption = Annotated[Optimiser | None, typer.Option(help="Optimiser.")]
+ScheduleOption = Annotated[Schedule | None, typer.Option(help="Learning-rate schedule.")]
+LossOption = Annotated[LossName | None, typer.Option(help="Loss on the learning scale.")]
+Patience = Annotated[int | None, typer.Option(help="Epochs without progress before stopping.")]
+PrecisionOption = Annotated[Precision | None, typer.Option(help="Of the matrix products.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+
+def summary(run_folder: Path, metrics: dict[str, dict[str, dict[str, object]]]) -> str:
+    """Return the errors of a run as a few lines of text."""
+    lines = []
+    for part, properties in metrics.items():
+        for name, numbers in properties.items():
+            unit = f" {numbers['unit']}" if numbers["unit"] else ""
+            lines.append(f"{part:5s} {name}: MAE {numbers['mae']:.4g}{unit} (n = {numbers['n']})")
+    return "\n".join([*lines, f"Run folder: {run_folder} (report.html)"])

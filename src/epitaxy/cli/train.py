@@ -1,0 +1,58 @@
+"""``epitaxy train``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from epitaxy.cli import options as o
+
+
+def command(
+    data: o.Data,
+    target: Annotated[list[str], typer.Option(help="Property to learn (repeat for several).")],
+    out: o.Out,
+    model: Annotated[str, typer.Option(help="Architecture.")] = "cgcnn",
+    split: o.Split = "random",
+    unit: o.Unit = None,
+    transform: o.Transform = None,
+    config: o.Config = None,
+    epochs: o.Epochs = None,
+    batch_size: o.BatchSize = None,
+    learning_rate: o.LearningRate = None,
+    optimiser: o.OptimiserOption = None,
+    schedule: o.ScheduleOption = None,
+    loss: o.LossOption = None,
+    patience: o.Patience = None,
+    precision: o.PrecisionOption = None,
+    device: o.Device = None,
+    seed: o.Seed = None,
+    *,
+    overwrite: o.Overwrite = False,
+) -> None:
+    """Train a model from scratch."""
+    from epitaxy.recipes.train import train
+
+    run = train(
+        data,
+        target,
+        out,
+        model=model,
+        split=split,
+        unit=unit,
+        transform=transform,
+        training=config,
+        overwrite=overwrite,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimiser=optimiser,
+        schedule=schedule,
+        loss=loss,
+        patience=patience,
+        precision=precision,
+        device=device,
+        seed=seed,
+    )
+    typer.echo(o.summary(run.folder, run.metrics))

@@ -1,0 +1,72 @@
+"""`evaluate`: the error of a model on data with known values."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from epitaxy.checkpoints.model_files import load_model
+from epitaxy.core.errors import InputError
+from epitaxy.evaluation.predicting import predict_table
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.results.metrics import mae_interval, metrics
+from epitaxy.results.predictions import make_predictions, write_predictions
+from epitaxy.structures.reading import read_table
+from epitaxy.structures.table import StructureTable
+
+logger = logging.getLogger("epitaxy")
+
+
+def evaluate(
+    run: str | Path | PropertyModel,
+    data: str | Path | StructureTable,
+    target: str,
+    out: str | Path | None = None,
+) -> dict[str, Any]:
+    """Score a model on all labelled rows of ``data``.
+
+    Args:
+        run: run folder, ``zoo:NAME`` or a loaded model.
+        data: whatever `read_table` reads.
+        target: column with the known values, in the unit of the model. A model of one property is
+            scored on it whatever its name; of several, the one called ``target`` is meant.
+        out: Parquet file for the predictions.
+
+    Returns:
+        ``mae``, ``mae_interval`` (95 %, bootstrap), ``rmse``, ``r2``, ``n``, ``unit``,
+        ``dropped`` (number of rows left out).
+
+    Raises:
+        InputError: the column is missing, or the model has no such property.
+    """
+    model = run if isinstance(run, PropertyModel) else load_model(run)
+    if len(model.names) > 1 and target not in model.names:
+        raise InputError(
+            f"The model predicts {', '.join(model.names)}, but not {target!r}; name one of these."
+        )
+    name = target if target in model.names else model.names[0]
+    table = read_table(data, target=[target])
+    known = table.column(target)
+    given, unit = table.properties[target].unit, model.specs[name].unit
+    if given and unit and given != unit:
+        raise InputError(
+            f"The column {target!r} is in {given}, but the model predicts {name!r} in {unit}; "
+            "convert the column first."
+        )
+    predicted = predict_table(model, table)
+    labels = known[table.rows_of(predicted.ids)]
+    frame = make_predictions(
+        ids=predicted.ids,
+        property_name=name,
+        split="test",
+        y_pred=predicted.values[:, model.names.index(name)],
+        y_true=labels,
+        unit=unit,
+    )
+    if out is not None:
+        write_predictions(frame, out)
+    numbers: dict[str, Any] = metrics(frame)["test"][name]
+    numbers["mae_interval"] = mae_interval(frame, "test", name)
+    numbers["dropped"] = len(predicted.dropped)
+    return numbers

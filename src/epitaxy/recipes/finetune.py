@@ -1,0 +1,118 @@
+"""`finetune`: carry a trained model to a new property."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from epitaxy.batches.scalers import Scaling, TargetScaler
+from epitaxy.checkpoints.model_files import load_model, model_folder
+from epitaxy.core.files import check_output_folder
+from epitaxy.core.hashing import content_hash
+from epitaxy.core.properties import PropertySpec
+from epitaxy.models.heads import Head
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.recipes.data import prepare
+from epitaxy.recipes.options import Settings, describe_target, training_config
+from epitaxy.recipes.running import Run, describe, execute, parameter_counts
+from epitaxy.structures.reading import read_table
+from epitaxy.structures.splits import Split
+from epitaxy.structures.table import StructureTable
+from epitaxy.transfer.plan import TransferPlan, make_plan
+
+DEFAULTS: dict[str, Any] = {"learning_rate": 1e-3}
+"""Training settings that differ from those of `TrainingConfig`."""
+
+
+def finetune(
+    data: str | Path | StructureTable,
+    target: str,
+    from_model: str | Path,
+    out: str | Path,
+    *,
+    strategy: str = "full",
+    split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
+    unit: str | None = None,
+    transform: str | None = None,
+    scaling: Scaling = "standardise",
+    training: Settings = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Run:
+    """Fine-tune a trained model on a property and write the run folder.
+
+    The graphs are those the model was made for. The scale of the target is fitted anew on the
+    training part, whatever the source model used.
+
+    Args:
+        data: whatever `read_table` reads.
+        target: property to learn.
+        from_model: run folder or ``zoo:NAME``.
+        out: run folder to write.
+        strategy: name of a strategy, with an argument where it takes one (``freeze-to:conv-2``).
+        split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
+        unit: unit of the target, where the data does not say it.
+        transform: identity, log or log1p: scale on which the target is learned.
+        scaling: standardise, min-max or none, with statistics of the training part.
+        training: settings of `TrainingConfig`, or a YAML file with them.
+        overwrite: replace a finished run with other settings.
+        options: single settings of `TrainingConfig` (epochs, batch_size, seed, device, ...).
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: something given is wrong; nothing was overwritten.
+    """
+    out = check_output_folder(out)
+    config = training_config(DEFAULTS, training, **options)
+    source = load_model(from_model)
+    plan = make_plan(strategy, source.depth_groups())
+    table = read_table(data, target=[target])
+    table = describe_target(table, target, unit=unit, transform=transform)
+    labelled = prepare(table, [target], split, source.recipe, seed=config.seed)
+    parent = {
+        "from": str(from_model),
+        "weights": content_hash((model_folder(from_model) / "model.safetensors").read_bytes()),
+    }
+
+    def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
+        spec = labelled.specs[target]
+        made = carry_over(source, spec, scalers[target])
+        made.provenance = {"data": str(data), "parent": {**parent, **source.provenance}}
+        return made, plan
+
+    settings = {
+        "command": "finetune",
+        "title": f"{target} from {Path(str(from_model)).name}, strategy {strategy}",
+        "data": str(data),
+        "target": [target],
+        "model": source.architecture,
+        "parent": parent,
+        "strategy": plan.strategy,
+        "scaling": scaling,
+        "split": str(split) if isinstance(split, str | Path) else "given",
+        "graph": source.recipe.model_dump(mode="json"),
+        "properties": {target: labelled.specs[target].model_dump(mode="json")},
+    }
+    resolved = describe(labelled, settings, config)
+    return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
+
+
+def carry_over(source: PropertyModel, spec: PropertySpec, scaler: TargetScaler) -> PropertyModel:
+    """Return a model with the encoder of ``source`` and one head for a new property.
+
+    The head's weights are those of the source's head for the same property, else of its first.
+    """
+    name = spec.name if spec.name in source.names else source.names[0]
+    old = source.head(name)
+    head = Head(source.encoder.width, spec, scaler, old.config)
+    head.load_state_dict(old.state_dict())
+    return PropertyModel(source.architecture, source.encoder, {spec.name: head})
+
+
+def show_plan(from_model: str | Path, strategy: str = "full") -> str:
+    """Return the transfer plan of a strategy for a model as a printable table."""
+    model = load_model(from_model)
+    return make_plan(strategy, model.depth_groups()).table(parameter_counts(model))

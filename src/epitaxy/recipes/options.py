@@ -1,0 +1,87 @@
+"""From loose options and configuration files to checked settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.properties import PropertySpec
+from epitaxy.structures.table import StructureTable
+from epitaxy.training.config import TrainingConfig
+
+M = TypeVar("M", bound=BaseModel)
+Settings = Mapping[str, Any] | str | Path | None
+"""Keys and values, or the path of a YAML file with them."""
+
+
+def checked(kind: type[M], values: Mapping[str, Any], what: str) -> M:
+    """Build a settings object; everything that is wrong is reported in one sentence.
+
+    Raises:
+        InputError: unknown keys, wrong types or impossible combinations.
+
+    >>> checked(TrainingConfig, {"epoch": 3}, "training")
+    Traceback (most recent call last):
+    ...
+    epitaxy.core.errors.InputError: Wrong training settings: unknown key 'epoch'. Did you mean
+    'epochs'?
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        faults = [_fault(kind, dict(e)) for e in error.errors()]
+        raise InputError(f"Wrong {what} settings: {'; '.join(faults)}") from None
+
+
+def _fault(kind: type[BaseModel], error: dict[str, Any]) -> str:
+    key = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key!r}.{suggestion(key, list(kind.model_fields))}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key} = {error['input']!r}: {message}" if key else message
+
+
+def read_settings(settings: Settings) -> dict[str, Any]:
+    """Return settings as a dictionary, from a mapping or a YAML file.
+
+    Raises:
+        InputError: the file is absent or is not a YAML mapping.
+    """
+    if settings is None:
+        return {}
+    if isinstance(settings, Mapping):
+        return dict(settings)
+    path = Path(settings)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The settings file {str(path)!r} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"The settings file {str(path)!r} must hold lines 'key: value'.")
+    return content
+
+
+def training_config(
+    defaults: Mapping[str, Any], settings: Settings, **options: Any
+) -> TrainingConfig:
+    """Merge defaults, settings and explicit options (None = not given), the later ones winning."""
+    given = {key: value for key, value in options.items() if value is not None}
+    return checked(TrainingConfig, {**defaults, **read_settings(settings), **given}, "training")
+
+
+def describe_target(
+    table: StructureTable, name: str, *, unit: str | None, transform: str | None
+) -> StructureTable:
+    """Return the table with unit and transform of one property set where they are given."""
+    values = table.column(name)
+    changes = {"unit": unit, "transform": transform}
+    given = {key: value for key, value in changes.items() if value is not None}
+    if not given:
+        return table
+    spec = table.properties[name].model_dump() | given
+    return table.with_property(PropertySpec(**spec), values)

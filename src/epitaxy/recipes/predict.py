@@ -1,0 +1,86 @@
+"""`predict`: values for new crystals."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from epitaxy.checkpoints.model_files import load_model
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import atomic_file
+from epitaxy.evaluation.predicting import Predicted, predict_table
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.results.predictions import make_predictions, write_prediction_csv
+from epitaxy.structures.reading import read_structures
+from epitaxy.structures.table import Dropped, StructureTable
+
+logger = logging.getLogger("epitaxy")
+
+
+def predict(
+    run: str | Path | PropertyModel,
+    structures: str | Path | Sequence[str | Path] | StructureTable,
+    out: str | Path | None = None,
+) -> pd.DataFrame:
+    """Predict the properties of new crystals.
+
+    Args:
+        run: run folder, ``zoo:NAME`` or a loaded model.
+        structures: files, folders or tables of crystals, or a `StructureTable`.
+        out: CSV to write; crystals that could not be used go to ``<out>.dropped.csv``.
+
+    Returns:
+        One row per crystal and property: id, property, split (``new``), y_true (NaN), y_pred,
+        y_lower, y_upper, unit.
+
+    Raises:
+        InputError: there is no model, or not one usable crystal.
+    """
+    model = run if isinstance(run, PropertyModel) else load_model(run)
+    if isinstance(structures, StructureTable):
+        table = structures
+    else:
+        paths = [structures] if isinstance(structures, str | Path) else list(structures)
+        table = read_structures(paths)
+    predicted = predict_table(model, table)
+    if len(predicted.ids) == 0:
+        reason = predicted.dropped[0] if predicted.dropped else Dropped("-", "there is none")
+        raise InputError(f"No crystal could be predicted; the first, {reason.id}: {reason.reason}")
+    frame = as_frame(model, predicted)
+    for dropped in predicted.dropped[:5]:
+        logger.warning("Left out %s: %s", dropped.id, dropped.reason)
+    if out is not None:
+        write_prediction_csv(frame, out)
+        _write_dropped(Path(out), predicted.dropped)
+    return frame
+
+
+def as_frame(model: PropertyModel, predicted: Predicted) -> pd.DataFrame:
+    """Return predictions as the table of `results.predictions`, split ``new``."""
+    frames = [
+        make_predictions(
+            ids=predicted.ids,
+            property_name=name,
+            split="new",
+            y_pred=predicted.values[:, p],
+            y_true=np.full(len(predicted.ids), np.nan),
+            unit=spec.unit,
+        )
+        for p, (name, spec) in enumerate(model.specs.items())
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _write_dropped(out: Path, dropped: Sequence[Dropped]) -> None:
+    beside = out.with_name(f"{out.name}.dropped.csv")
+    if not dropped:
+        beside.unlink(missing_ok=True)
+        return
+    logger.warning("%d crystals were left out; see %s.", len(dropped), beside)
+    with atomic_file(beside) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "reason"), *dropped])
