@@ -18,6 +18,8 @@ MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "--", "?
 """Texts that stand for "not known", in lower case."""
 RESERVED = frozenset({"id", "row", "lattice", "atomic_numbers", "frac_coords"})
 """Columns of a table file that are never properties."""
+UNNAMED = "unnamed"
+"""How names begin that stand for an empty header; pandas writes its row numbers that way."""
 TRUTH = {"true": 1.0, "false": 0.0}
 SMALLEST_VOLUME = 1e-3
 """Å^3; a cell below this is flat."""
@@ -102,7 +104,7 @@ def numeric_columns(
     """
     values, texts, notes = {}, {}, []
     for name, raw in columns.items():
-        if name in RESERVED:
+        if name in RESERVED or name.lower().startswith(UNNAMED):
             continue
         numbers = [to_number(v) for v in raw]
         words = [v for v, n in zip(raw, numbers, strict=True) if n is None]
@@ -145,9 +147,9 @@ class TableBuilder:
         self.rows.append(row)
         self.crystals.append(crystal)
 
-    def drop_all(self, reasons: Mapping[str, str]) -> None:
-        """Add entries, id -> reason, that have no crystal at all."""
-        self.dropped += [Dropped(name, reason) for name, reason in reasons.items()]
+    def drop_all(self, names: Iterable[str], reason: str) -> None:
+        """Add entries that have no crystal at all, for one common reason."""
+        self.dropped += [Dropped(name, reason) for name in names]
 
     def build(self, *, notes: Iterable[str] = (), unnamed: bool = False) -> Reading:
         """Check all crystals and pack those that pass.

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from epitaxy.core.errors import InputError
-from epitaxy.structures.building import to_number
+from epitaxy.structures.building import UNNAMED, to_number
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", " ": "space"}
 SAMPLE_ROWS = 200
@@ -127,8 +127,7 @@ def _header(row: list[str], origin: str) -> tuple[str, ...]:
         raise InputError(
             f"The column {repeated[0]!r} stands twice in the header of {origin}; rename one."
         )
-    # pandas writes its row numbers under an empty name
-    return tuple(name or f"unnamed_{i}" for i, name in enumerate(row))
+    return tuple(name or f"{UNNAMED}_{i}" for i, name in enumerate(row))
 
 
 def _has_header(rows: list[list[str]], known_ids: Collection[str]) -> bool:

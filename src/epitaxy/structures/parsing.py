@@ -173,7 +173,7 @@ def crystal_from_pymatgen(structure: Structure) -> Crystal:
     Raises:
         UnusableError: partial occupancy, or a site without an element.
     """
-    from pymatgen.core import Element, Species
+    from pymatgen.core import DummySpecies
 
     numbers = []
     for site in structure:
@@ -181,7 +181,7 @@ def crystal_from_pymatgen(structure: Structure) -> Crystal:
             raise UnusableError(
                 f"partial occupancy on site {site.species_string!r}: give an ordered cell"
             )
-        if not isinstance(site.specie, Element | Species):
+        if isinstance(site.specie, DummySpecies):
             raise UnusableError(f"site {site.species_string!r} is no chemical element")
         numbers.append(int(site.specie.Z))
     return Crystal(
@@ -247,7 +247,7 @@ def _parse(data: Any, kind: str, reader: Callable[[Any], Crystal]) -> Crystal:
             raise
         except Exception as error:  # parsers of foreign files raise anything, even KeyError
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise UnusableError(f"unreadable {kind}: {reason.rstrip('.')}") from error
+            raise UnusableError(f"unreadable {kind}: {reason.rstrip('.!')}") from error
 
 
 def _from_cif(text: str) -> Crystal:

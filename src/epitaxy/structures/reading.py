@@ -17,6 +17,7 @@ from epitaxy.structures.sources.folder import structure_files
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
+FRAMES = (".xyz", ".extxyz")
 HEAD_BYTES = 1 << 20
 SUFFIXES = {
     ".parquet": "parquet",
@@ -78,14 +79,13 @@ def read_structures(paths: Sequence[str | Path]) -> StructureTable:
     found: list[tuple[str, str, Crystal]] = []
     files: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir() or (path.is_file() and is_structure_file(path)):
+        frames = path.suffix.lower() in FRAMES
+        if path.is_dir() or (path.is_file() and is_structure_file(path) and not frames):
             files += _files_of(path, builder)
         else:
             found += _rows_of(str(path), builder)
     for path, crystal in zip(files, parse_files(files), strict=True):
-        if isinstance(crystal, UnusableError) and "frames" in str(crystal):
-            found += _rows_of(str(path), builder)
-        elif isinstance(crystal, UnusableError):
+        if isinstance(crystal, UnusableError):
             builder.dropped.append(Dropped(str(path), str(crystal)))
         else:
             found.append((_file_id(path), str(path), crystal))

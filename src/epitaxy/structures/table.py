@@ -69,7 +69,7 @@ class StructureTable:
         if len(ids) != len(self.ids):
             twice = ids[counts > 1]
             raise InputError(
-                f"The id {twice[0]!r} stands in several rows ({len(twice)} ids are repeated); "
+                f"The id {str(twice[0])!r} stands in several rows ({len(twice)} ids are repeated); "
                 "ids must be unique: rename them or remove the repeated rows."
             )
 

@@ -60,6 +60,8 @@ def read_frames(location: str) -> Reading:
             if atoms is None:
                 break
             entries.append((f"{path.stem}-{number}", atoms, _frame_values(atoms)))
+    if len(entries) == 1:
+        entries = [(path.stem, *entries[0][1:])]
     _add_all(builder, entries)
     return builder.build(notes=[f"Extended XYZ file of {len(entries)} frames."])
 

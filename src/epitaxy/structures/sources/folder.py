@@ -40,12 +40,9 @@ def read(location: str) -> Reading:
         values = {k: column[row] for k, column in zip(names, cells, strict=True)}
         builder.add(name, row, crystal, values)
     lost_files = sorted(set(files) - set(paths))
-    builder.drop_all(
-        dict.fromkeys(lost_rows, f"no structure file for this row of {table_path.name}")
-    )
-    builder.drop_all(
-        {structure_name(f, folder): f"no row in {table_path.name}" for f in lost_files}
-    )
+    builder.drop_all(lost_rows, f"no structure file for this row of {table_path.name}")
+    lost_names = (structure_name(f, folder) for f in lost_files)
+    builder.drop_all(lost_names, f"no row in {table_path.name}")
     note = (
         f"{table_path.name}: {table.summary}, ids in {id_name!r}; {len(paths)} rows matched, "
         f"{len(lost_rows)} rows without a file{_first(lost_rows)}, {len(lost_files)} files "

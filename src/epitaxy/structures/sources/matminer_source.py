@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import cache_folder
 from epitaxy.structures.building import Reading
 from epitaxy.structures.caching import cached
@@ -57,8 +57,6 @@ def _load(name: str) -> DataFrame:
         ) from error
     known = list(get_available_datasets(print_format=None))
     if name not in known:
-        from epitaxy.core.errors import unknown
-
         raise unknown("matminer data set", name, known)
     frame: DataFrame = load_dataset(name, data_home=str(cache_folder() / "matminer"))
     return frame

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
-from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
+from epitaxy.structures.building import (
+    Crystal,
+    Reading,
+    TableBuilder,
+    UnusableError,
+    to_number,
+)
 from epitaxy.structures.delimited import made_up_names, read_delimited
 from epitaxy.structures.file_batches import parse_files
 from epitaxy.structures.parsing import (
@@ -25,6 +31,7 @@ ID_NAMES = (
 )
 """Column names (lower case) that hold identifiers, the best first."""
 SAMPLE = 20
+LONGEST_NAME = 240
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -38,8 +45,7 @@ def read(location: str) -> Reading:
     path = Path(location)
     text = read_text(path)
     origin = repr(path.name)
-    kind = Path(path.name.lower().removesuffix(".gz").removesuffix(".zip")).suffix
-    if kind in {".json", ".jsonl", ".ndjson"}:
+    if text.lstrip()[:1] in {"[", "{"}:
         columns: Columns = json_columns(text, origin)
         return from_columns(columns, origin=origin, folder=path.parent)
     table = read_delimited(text, origin)
@@ -105,9 +111,17 @@ def find_structure_column(columns: Columns, folder: Path, origin: str) -> str:
 
 
 def find_id_column(columns: Columns, structure_name: str) -> str | None:
-    """Return the column of identifiers, None when rows must be numbered."""
+    """Return the column of identifiers, None when rows must be numbered.
+
+    It has one of the usual names, or it is the first column and holds different words only.
+    """
     lower = {name.lower(): name for name in columns if name != structure_name}
-    return next((lower[name] for name in ID_NAMES if name in lower), None)
+    named = next((lower[name] for name in ID_NAMES if name in lower), None)
+    first = next(iter(columns))
+    if named is not None or first == structure_name:
+        return named
+    words = {cell for cell in columns[first] if isinstance(cell, str) and to_number(cell) is None}
+    return first if len(words) == len(columns[first]) else None
 
 
 def json_columns(text: str, origin: str) -> dict[str, list[Any]]:
@@ -127,7 +141,7 @@ def json_columns(text: str, origin: str) -> dict[str, list[Any]]:
         index = data.get("index", range(len(data["data"])))
         named = {"id": list(index)} if any(isinstance(i, str) for i in index) else {}
         return named | {c: [row[i] for row in data["data"]] for i, c in enumerate(data["columns"])}
-    if isinstance(data, dict) and "lattice" in data:
+    if isinstance(data, dict) and "sites" in data:
         data = [data]
     if isinstance(data, dict) and all(isinstance(v, dict) for v in data.values()):
         rows: dict[str, Any] = next(iter(data.values()), {})
@@ -167,7 +181,7 @@ def _is_structure(cell: Any, folder: Path) -> bool:
 
 def _file(cell: Any, folder: Path) -> Path | None:
     """Return the file that a cell names, with or without its ending."""
-    if not isinstance(cell, str) or not cell.strip() or "\n" in cell or len(cell) > 1024:
+    if not isinstance(cell, str) or not cell.strip() or "\n" in cell or len(cell) > LONGEST_NAME:
         return None
     for ending in ("", *STRUCTURE_SUFFIXES):
         path = folder / (cell.strip() + ending)
