@@ -90,7 +90,7 @@ def test_frames_and_single_structures(tmp_path, crystals):
     ase_write(tmp_path / "one.xyz", frames[:1], format="extxyz")
     crystals["c0"].to(str(tmp_path / "s.json"))
     found = read_structures([tmp_path / "many.xyz", tmp_path / "one.xyz", tmp_path / "s.json"])
-    assert list(found.ids) == [*(f"many-{i}" for i in range(8)), "one", "row-0"]
+    assert list(found.ids) == [*(f"many-{i}" for i in range(8)), "one", "s"]
     again = read_structures([tmp_path])
     assert list(again.ids) == ["one"]
     assert "holds 8 frames" in again.dropped[0].reason

@@ -5,7 +5,7 @@ import io
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epitaxy.core.errors import InputError
@@ -16,6 +16,7 @@ FLOATS = st.floats(-1e6, 1e6, allow_nan=False).map(repr)
 MISSING = st.sampled_from(["", "na", "NaN", "None"])
 
 
+@settings(deadline=None)
 @given(
     delimiter=st.sampled_from([",", "\t", ";"]),
     header=st.booleans(),
@@ -41,6 +42,7 @@ def test_any_delimiter_and_header_round_trips(delimiter, header, rows, newline):
             assert math.isnan(got) if missing else got == float(text)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(FLOATS, min_size=1, max_size=20),
     blanks=st.integers(1, 4),

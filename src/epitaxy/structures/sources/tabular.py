@@ -46,7 +46,7 @@ def read(location: str) -> Reading:
     text = read_text(path)
     origin = repr(path.name)
     if text.lstrip()[:1] in {"[", "{"}:
-        columns: Columns = json_columns(text, origin)
+        columns: Columns = json_columns(text, path.name)
         return from_columns(columns, origin=origin, folder=path.parent)
     table = read_delimited(text, origin)
     columns = {name: table.column(name) for name in table.columns}
@@ -124,12 +124,15 @@ def find_id_column(columns: Columns, structure_name: str) -> str | None:
     return first if len(words) == len(columns[first]) else None
 
 
-def json_columns(text: str, origin: str) -> dict[str, list[Any]]:
+def json_columns(text: str, name: str) -> dict[str, list[Any]]:
     """Read the usual JSON layouts of tables: records, lines, columns, or columns/index/data.
+
+    A file ``name`` with one structure is a table of one row, called like the file.
 
     Raises:
         InputError: the text is no JSON, or not a table.
     """
+    origin = repr(name)
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -142,7 +145,7 @@ def json_columns(text: str, origin: str) -> dict[str, list[Any]]:
         named = {"id": list(index)} if any(isinstance(i, str) for i in index) else {}
         return named | {c: [row[i] for row in data["data"]] for i, c in enumerate(data["columns"])}
     if isinstance(data, dict) and "sites" in data:
-        data = [data]
+        return {"id": [Path(name).stem], "structure": [data]}
     if isinstance(data, dict) and all(isinstance(v, dict) for v in data.values()):
         rows: dict[str, Any] = next(iter(data.values()), {})
         return {name: [cells.get(key) for key in rows] for name, cells in data.items()}
