@@ -72,6 +72,11 @@ def test_plain_parquet_with_whole_number_ids_and_rows(tmp_path):
     assert np.isnan(table.values["target"][1])
 
 
+def test_rows_that_are_no_numbers_are_not_used(tmp_path):
+    table = read_table(write_plain(tmp_path / "p.parquet", row=["first", None]))
+    assert table.row_numbers.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [

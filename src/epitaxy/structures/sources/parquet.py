@@ -42,11 +42,10 @@ def read(location: str) -> Reading:
     _check_lengths(location, "frac_coords", np.diff(coord_offsets), 3 * np.diff(offsets))
     values, notes = _properties(table)
     properties, dropped = _metadata(table)
-    rows = _numbers(table["row"]) if "row" in table.column_names else np.arange(len(table))
     packed = pack(
         origin=repr(location),
         ids=[str(i) for i in table["id"].to_pylist()],
-        source_rows=rows.astype(np.int64),
+        source_rows=_rows(table),
         offsets=offsets,
         lattices=lattices.reshape(-1, 3, 3),
         atomic_numbers=numbers,
@@ -63,6 +62,15 @@ def _check_ids(table: pa.Table, location: str) -> None:
         raise InputError(
             f"{table['id'].null_count} rows of {location!r} have no id; give every row one."
         )
+
+
+def _rows(table: pa.Table) -> np.ndarray:
+    """Return the row numbers of the published source, (B,) int64; 0, 1, ... if there are none."""
+    if "row" in table.column_names:
+        column = table["row"]
+        if pa.types.is_integer(column.type) and not column.null_count:
+            return column.to_numpy().astype(np.int64)
+    return np.arange(len(table))
 
 
 def _flatten(table: pa.Table, name: str, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
