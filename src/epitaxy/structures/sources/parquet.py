@@ -69,7 +69,7 @@ def _rows(table: pa.Table) -> np.ndarray:
     if "row" in table.column_names:
         column = table["row"]
         if pa.types.is_integer(column.type) and not column.null_count:
-            return column.to_numpy().astype(np.int64)
+            return np.asarray(column.to_numpy(), dtype=np.int64)
     return np.arange(len(table))
 
 
