@@ -21,8 +21,8 @@ FILE_LINES, FUNCTION_LINES, NESTING = 400, 60, 4
 BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 UNSAFE = re.compile(r"\bpickle\.loads?\b|\bweights_only\s*=\s*False|\bstrict\s*=\s*False")
-WITHOUT_TEXT = {"KeyError", "IndexError", "StopIteration", "NotImplementedError"}
-"""What may be raised without a sentence: the protocols of Python itself."""
+WITHOUT_TEXT = {"KeyError", "IndexError", "StopIteration", "NotImplementedError", "Exit"}
+"""What may be raised without a sentence: protocols of Python, and the end of a command."""
 ONE_FILE_PER_LINE = {
     "epitaxy.graphs.rules",
     "epitaxy.structures.sources",
