@@ -51,7 +51,7 @@ MODELS = {
     ),
 }
 TRAINING = {
-    "epochs": 80,
+    "epochs": 40,
     "batch_size": 64,
     "learning_rate": 3e-3,
     "optimiser": "adamw",

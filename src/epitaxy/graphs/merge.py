@@ -35,7 +35,7 @@ class Merged(NamedTuple):
     bond_dst: np.ndarray
     """(E,) int64 node."""
     bond_length: np.ndarray
-    """(E,) float64 mean length of the bonds in one, Å."""
+    """(E,) float64 mean of the length class of the crystal, Å."""
     bond_weight: np.ndarray
     """(E,) int64 bonds in one."""
 
@@ -121,21 +121,23 @@ def _merge_bonds(
     counts = images.counts[representative]
     take = ranges(offsets_of(images.counts)[representative], counts)
     src = np.repeat(np.arange(len(representative)), counts)
-    dst, kind, length = node[images.dst[take]], lengths[take], images.length[take]
-    n_kinds = int(lengths.max(initial=0)) + 1
+    dst, kind = node[images.dst[take]], lengths[take]
+    # One value per length class, so that equal lengths are equal to the bit later on.
+    members = np.bincount(lengths)
+    mean = np.bincount(lengths, images.length) / np.maximum(members, 1)
+    n_kinds = len(members) + 1
     assert len(representative) ** 2 * n_kinds < 2**63
     key = (src * len(representative) + dst) * n_kinds + kind
     order = np.argsort(key)
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
     bond_weight = np.diff(starts, append=len(key))
     kept = order[starts]
-    mean = np.add.reduceat(length[order], starts) / bond_weight if len(starts) else length
     return Merged(
         representative,
         weight,
         node,
         np.bincount(src[kept], minlength=len(representative)),
         dst[kept],
-        mean,
+        mean[kind[kept]],
         bond_weight,
     )

@@ -17,7 +17,7 @@ from epitaxy.graphs.elements import element_table
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
 from epitaxy.nn.bases import gaussian_expansion
-from epitaxy.nn.gated_conv import Bonds, GatedConv
+from epitaxy.nn.gated_conv import BondKinds, Bonds, GatedConv
 from epitaxy.nn.segments import segment_mean
 
 
@@ -86,17 +86,15 @@ class CGCNN(Encoder):
     def _bonds(self, batch: CrystalBatch) -> Bonds:
         key = "cgcnn_bonds"
         if key not in batch.__dict__:
-            incoming, incoming_offsets = batch.incoming
             dtype = self.embedding.weight.dtype
-            # All layers of one pass share the expansion: it is kept on the batch.
-            batch.__dict__[key] = Bonds(
+            lengths, kind = torch.unique(batch.bond_length, return_inverse=True)
+            basis = gaussian_expansion(lengths.to(dtype), self.centres.to(dtype), self.step)
+            # All layers of one pass share this: it is kept on the batch.
+            batch.__dict__[key] = Bonds.of(
                 batch.bond_src,
                 batch.bond_dst,
-                batch.bond_offsets,
-                incoming,
-                incoming_offsets,
                 batch.bond_weight.to(dtype),
-                gaussian_expansion(batch.bond_length.to(dtype), self.centres.to(dtype), self.step),
+                BondKinds(kind, basis, len(batch.atomic_numbers)),
             )
         bonds: Bonds = batch.__dict__[key]
         return bonds

@@ -1,9 +1,10 @@
-"""The gated convolution of CGCNN, computed bond by bond in as few passes as possible.
+"""The gated convolution of CGCNN in few passes over the bonds.
 
 The published layer multiplies the concatenation of centre, neighbour and bond features with one
-matrix. That product is split: the two atom parts are computed once per atom instead of once per
-bond, which removes three quarters of the arithmetic; normalisation, gate and sum are one function
-with a hand-written gradient.
+matrix, bond by bond. That product is a sum of three terms that repeat: one per atom as a centre,
+one per atom as a neighbour, one per distinct bond length. They are computed once each and summed
+per bond in a single pass; normalisation, gate and sum over bonds share one function with a
+hand-written gradient.
 """
 
 from __future__ import annotations
@@ -12,84 +13,110 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import embedding_bag, softplus
 
 from epitaxy.nn.norm import WeightedBatchNorm
 from epitaxy.nn.segments import gathered_sum
 
-# Beyond this argument softplus(x) = x to float32 precision, and exp(-x) is still representable.
 LARGEST = 80.0
+"""Beyond it softplus(x) = x in float32, and exp(-x) is still representable."""
+
+
+class Grouping(NamedTuple):
+    """Bonds sorted by something: group g holds the bonds ``order[offsets[g]:offsets[g + 1]]``."""
+
+    order: Tensor
+    """(E,) int64."""
+    offsets: Tensor
+    """(number of groups + 1,) int64."""
+
+    @classmethod
+    def of(cls, groups: Tensor, count: int) -> Grouping:
+        """Group bonds by the (E,) numbers ``groups`` in ``range(count)``."""
+        sizes = torch.bincount(groups, minlength=count)
+        return cls(torch.argsort(groups, stable=True), torch.cat([sizes[:1] * 0, sizes.cumsum(0)]))
+
+
+class BondKinds(NamedTuple):
+    """Which expanded length each bond has."""
+
+    kind: Tensor
+    """(E,) int64 row of `basis`."""
+    basis: Tensor
+    """(L, U)."""
+    n_atoms: int
 
 
 class Bonds(NamedTuple):
-    """Bonds grouped by their source atom, and the same bonds grouped by destination.
+    """What a convolution needs to know of a batch: N atoms, E bonds, L distinct bond lengths."""
 
-    Shapes: N atoms, E bonds, U basis functions.
-    """
-
+    terms: Tensor
+    """(E, 3) int64: rows of the table [centres; neighbours; lengths] that make up each bond."""
+    by_source: Grouping
+    by_destination: Grouping
+    by_length: Grouping
     source: Tensor
-    """(E,) int64, ascending."""
-    destination: Tensor
     """(E,) int64."""
-    offsets: Tensor
-    """(N + 1,) int64: bonds of atom i are ``offsets[i]:offsets[i + 1]``."""
-    incoming: Tensor
-    """(E,) int64: bond numbers sorted by destination."""
-    incoming_offsets: Tensor
-    """(N + 1,) int64: bonds that end at atom i are ``incoming[a:b]``, a, b from here."""
     weight: Tensor
     """(E,) how many equal bonds each one stands for."""
     basis: Tensor
-    """(E, U) expanded bond lengths."""
+    """(L, U) expanded bond lengths."""
 
-
-def _product(a: Tensor, b: Tensor, low: torch.dtype | None) -> Tensor:
-    """Matrix product, in the autocast precision ``low`` where one is set."""
-    return a @ b if low is None else (a.to(low) @ b.to(low)).to(a.dtype)
+    @classmethod
+    def of(cls, source: Tensor, destination: Tensor, weight: Tensor, kinds: BondKinds) -> Bonds:
+        """Prepare the bonds of a batch; ``source`` ascends."""
+        n, (kind, basis, n_atoms) = len(source), kinds
+        by_source = Grouping.of(source, n_atoms)._replace(
+            order=torch.arange(n, device=source.device)
+        )
+        return cls(
+            torch.stack([source, destination + n_atoms, kind + 2 * n_atoms], dim=1),
+            by_source,
+            Grouping.of(destination, n_atoms),
+            Grouping.of(kind, len(basis)),
+            source,
+            weight,
+            basis,
+        )
 
 
 class _GatedSum(torch.autograd.Function):
-    """``s_i = sum_e w_e sigmoid(f_e) softplus(c_e)`` with [f, c] = BatchNorm(y) (weighted)."""
+    """``s_i = sum_e w_e sigmoid(f_e) softplus(c_e)`` with [f, c] = BatchNorm(y) (weighted).
+
+    ``y_e`` is the sum of three rows of a table; in training the statistics of y are returned too.
+    """
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd functions take positional arguments
         ctx: Any,
-        centre: Tensor,
-        neighbour: Tensor,
-        bond_matrix: Tensor,
-        bias: Tensor,
+        table: Tensor,
+        bonds: Bonds,
         gamma: Tensor,
         beta: Tensor,
-        bonds: Bonds,
-        fixed: tuple[Tensor, Tensor] | None,
+        mean: Tensor,
+        variance: Tensor,
         eps: float,
+        moving: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-        if centre.is_cuda and torch.is_autocast_enabled("cuda"):
-            low = torch.get_autocast_dtype("cuda")
-        y = _product(bonds.basis, bond_matrix.t(), low).add_(bias)
-        y += centre.index_select(0, bonds.source)
-        y += neighbour.index_select(0, bonds.destination)
-        if fixed is None:
+        y = embedding_bag(bonds.terms, table, mode="sum")
+        if moving:
             total = bonds.weight.sum()
             mean = bonds.weight @ y / total
             y -= mean
             variance = bonds.weight @ y.square() / total
         else:
-            mean, variance = fixed
             y -= mean
         inverse = torch.rsqrt(variance + eps)
-        y *= inverse
-        z = torch.addcmul(beta, y, gamma)
+        scale = gamma * inverse
+        z = torch.addcmul(beta, y, scale)
         half = z.shape[1] // 2
         gate = torch.sigmoid(z[:, :half])
         # softplus(c) = -log(sigmoid(-c)): one logarithm, and the sigmoid serves the gradient too.
         closed = torch.sigmoid_(z[:, half:].clamp_(max=LARGEST).neg_())
         core = torch.log(closed).neg_()
-        order = torch.arange(len(bonds.source), device=y.device)
-        summed = gathered_sum(gate * core, order, bonds.offsets, bonds.weight)
+        summed = gathered_sum(gate * core, *bonds.by_source, bonds.weight)
         ctx.save_for_backward(y, gate, closed, core, gamma, inverse)
-        ctx.bonds, ctx.moving, ctx.low = bonds, fixed is None, low
+        ctx.bonds, ctx.moving = bonds, moving
         ctx.mark_non_differentiable(mean, variance)
         return summed, mean, variance
 
@@ -97,7 +124,8 @@ class _GatedSum(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         y, gate, closed, core, gamma, inverse = ctx.saved_tensors
         bonds: Bonds = ctx.bonds
-        out = grads[0].index_select(0, bonds.source).mul_(bonds.weight[:, None])
+        weight = bonds.weight[:, None]
+        out = grads[0].index_select(0, bonds.source).mul_(weight)
         half = out.shape[1]
         dz = torch.empty_like(y)
         torch.mul(out, gate, out=dz[:, half:])
@@ -106,25 +134,18 @@ class _GatedSum(torch.autograd.Function):
         dz[:, :half].addcmul_(dz[:, :half], gate, value=-1)
         dz[:, half:].addcmul_(dz[:, half:], closed, value=-1)
         dbeta = dz.sum(0)
-        dgamma = (dz * y).sum(0)
+        dgamma = (dz * y).sum(0) * inverse
+        scale = gamma * inverse
+        dz *= scale
         if ctx.moving:
             # Every row moves mean and variance in proportion to its weight.
-            share = (bonds.weight / bonds.weight.sum())[:, None]
-            dz.sub_(share * torch.addcmul(dbeta, y, dgamma))
-        dz *= gamma * inverse
-        need = ctx.needs_input_grad
-        order = torch.arange(len(bonds.source), device=y.device)
-        return (
-            gathered_sum(dz, order, bonds.offsets, None) if need[0] else None,
-            gathered_sum(dz, bonds.incoming, bonds.incoming_offsets, None) if need[1] else None,
-            _product(bonds.basis.t(), dz, ctx.low).t() if need[2] else None,
-            dz.sum(0) if need[3] else None,
-            dgamma,
-            dbeta,
-            None,
-            None,
-            None,
-        )
+            shift = torch.addcmul(dbeta * scale, y, dgamma * scale * inverse)
+            dz.addcmul_(shift, weight / weight.sum(), value=-1)
+        parts = [
+            gathered_sum(dz, *groups, None)
+            for groups in (bonds.by_source, bonds.by_destination, bonds.by_length)
+        ]
+        return torch.cat(parts), None, dgamma, dbeta, None, None, None, None
 
 
 class GatedConv(nn.Module):
@@ -147,22 +168,25 @@ class GatedConv(nn.Module):
 
     def forward(self, atoms: Tensor, bonds: Bonds, atom_weight: Tensor) -> Tensor:
         """Return the new atom vectors, (N, F) -> (N, F)."""
-        sizes = [self.width, self.width, bonds.basis.shape[1]]
-        parts = torch.split(self.linear.weight, sizes, dim=1)
-        centre, neighbour = (atoms @ torch.cat(parts[:2]).t()).chunk(2, dim=1)
         norm = self.bond_norm
-        fixed = None if norm.training else (norm.running_mean, norm.running_var)
         summed, mean, variance = _GatedSum.apply(  # type: ignore[no-untyped-call]
-            centre.to(parts[2].dtype),
-            neighbour.to(parts[2].dtype),
-            parts[2],
-            self.linear.bias,
+            self._table(atoms, bonds.basis),
+            bonds,
             norm.weight,
             norm.bias,
-            bonds,
-            fixed,
+            norm.running_mean,
+            norm.running_var,
             norm.eps,
+            norm.training,
         )
-        if fixed is None:
+        if norm.training:
             norm.update_statistics(mean, variance, bonds.weight.sum())
         return softplus(atoms + self.atom_norm(summed, atom_weight))
+
+    def _table(self, atoms: Tensor, basis: Tensor) -> Tensor:
+        """Return the terms of all bonds: (N, 2F) as centre, (N, 2F) as neighbour, (L, 2F)."""
+        sizes = [self.width, self.width, basis.shape[1]]
+        centre, neighbour, length = torch.split(self.linear.weight, sizes, dim=1)
+        ours = torch.addmm(self.linear.bias, atoms, centre.t())
+        rows = [ours, atoms @ neighbour.t(), basis @ length.t()]
+        return torch.cat([row.to(atoms.dtype) for row in rows])
