@@ -40,17 +40,34 @@ def test_relative_links_lead_to_files(page):
     assert not [t for t in targets if not (page.parent / t).exists()]
 
 
+def check(command, words: list[str], path: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Parse ``words`` without running anything; return the names of the subcommands."""
+    context = command.make_context("epitaxy", [], resilient_parsing=True)
+    context.resilient_parsing = False
+    values, rest, _ = command.make_parser(context).parse_args(list(words))
+    if hasattr(command, "commands") and rest:
+        assert rest[0] in command.commands, f"there is no command {rest[0]!r}"
+        return check(command.commands[rest[0]], rest[1:], (*path, rest[0]))
+    assert not rest, f"arguments too many: {rest}"
+    for parameter in command.params:
+        given = values.get(parameter.name) is not None or values.get("help")
+        assert given or not parameter.required, f"{parameter.name} is missing"
+    return path
+
+
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_documented_commands_parse(app, page, line):
     words = shlex.split(re.split(r"\s[|>&]", line)[0], comments=True)
-    command, path = typer.main.get_command(app), []
-    while hasattr(command, "commands") and words and not words[0].startswith("-"):
-        assert words[0] in command.commands, f"{page}: no command {words[0]!r}"
-        path.append(words.pop(0))
-        command = command.commands[path[-1]]
-    context = command.make_context("epitaxy", [], resilient_parsing=True)
-    command.make_parser(context).parse_args(words)
-    assert CliRunner().invoke(app, [*path, "--help"]).exit_code == 0
+    path = check(typer.main.get_command(app), words)
+    assert CliRunner().invoke(app, [*path, "--help"]).exit_code == 0, page
+
+
+@pytest.mark.parametrize(
+    "line", ["nosuch", "--nosuch", "train DATA --nosuch 3", "data nosuch", "train DATA --target"]
+)
+def test_the_check_itself(app, line):
+    with pytest.raises(Exception, match=r"[Nn]o such|no command|requires an argument"):
+        check(typer.main.get_command(app), line.split())
 
 
 def test_there_are_documented_commands():
