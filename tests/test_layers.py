@@ -25,8 +25,6 @@ LAYERS = {
     "cli": 10,
     "": 11,  # the package itself and `python -m epitaxy`
 }
-NEIGHBOURS = {("batches", "nn")}
-"""The only import within a row: target scalers are torch modules."""
 DATA_ONLY = {"zoo"}
 TORCH_FREE = {"core", "structures", "results", "graphs", "reports"}
 TORCH_LIBRARIES = {"torch", "lightning_fabric", "safetensors.torch"}
@@ -69,7 +67,7 @@ def complaint(folder: str, module: str) -> str | None:
         return None
     if folder and target not in LAYERS.keys() - {""}:
         return "import from the module that defines the name, not from the package root"
-    allowed = folder == target or (folder, target) in NEIGHBOURS or LAYERS[target] < LAYERS[folder]
+    allowed = folder == target or LAYERS[target] < LAYERS[folder]
     return None if allowed else f"{target}/ is not below {folder}/"
 
 

@@ -10,11 +10,16 @@ import typer
 from epitaxy.cli import options as o
 from epitaxy.core.errors import InputError
 
+USAGE = (
+    "Fine-tuning needs the data, --target and --out: "
+    "epitaxy finetune DATA --target NAME --from MODEL --out RUN."
+)
+
 
 def command(
+    from_model: Annotated[str, typer.Option("--from", help="Run folder or zoo:NAME.")],
     data: Annotated[str | None, typer.Argument(help=o.DATA_HELP)] = None,
     target: Annotated[str | None, typer.Option(help="Property to learn.")] = None,
-    from_model: Annotated[str, typer.Option("--from", help="Run folder or zoo:NAME.")] = "",
     out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     strategy: Annotated[
         str,
@@ -29,10 +34,7 @@ def command(
     epochs: o.Epochs = None,
     batch_size: o.BatchSize = None,
     learning_rate: o.LearningRate = None,
-    optimiser: o.OptimiserOption = None,
-    schedule: o.ScheduleOption = None,
-    loss: o.LossOption = None,
-    patience: o.Patience = None,
+    assignments: o.Set = None,
     precision: o.PrecisionOption = None,
     device: o.Device = None,
     seed: o.Seed = None,
@@ -64,17 +66,16 @@ def command(
         split=split,
         unit=unit,
         transform=transform,
-        training=config,
+        training=o.training(
+            config,
+            assignments,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            precision=precision,
+            device=device,
+            seed=seed,
+        ),
         overwrite=overwrite,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        optimiser=optimiser,
-        schedule=schedule,
-        loss=loss,
-        patience=patience,
-        precision=precision,
-        device=device,
-        seed=seed,
     )
     typer.echo(o.summary(run.folder, run.metrics))

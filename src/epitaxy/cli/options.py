@@ -16,31 +16,6 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-class Optimiser(StrEnum):
-    """Optimisers."""
-
-    adam = "adam"
-    adamw = "adamw"
-    sgd = "sgd"
-
-
-class Schedule(StrEnum):
-    """Learning-rate schedules."""
-
-    constant = "constant"
-    cosine = "cosine"
-    one_cycle = "one-cycle"
-    triangular = "triangular"
-
-
-class LossName(StrEnum):
-    """Losses."""
-
-    mse = "mse"
-    l1 = "l1"
-    huber = "huber"
-
-
 DATA_HELP = "Table, folder of structures with a CSV, ASE database, or a named source."
 Data = Annotated[str, typer.Argument(help=DATA_HELP)]
 Out = Annotated[Path, typer.Option(help="Run folder to write.")]
@@ -48,17 +23,31 @@ Split = Annotated[str, typer.Option(help="random, random:SEED, FILE.json or FILE
 Unit = Annotated[str | None, typer.Option(help="Unit of the target.")]
 Transform = Annotated[str | None, typer.Option(help="identity, log or log1p.")]
 Config = Annotated[Path | None, typer.Option(help="YAML file with training settings.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other training setting, KEY=VALUE (repeat)."),
+]
 Overwrite = Annotated[bool, typer.Option(help="Replace a finished run with other settings.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]
 BatchSize = Annotated[int | None, typer.Option(help="Crystals per step.")]
 LearningRate = Annotated[float | None, typer.Option(help="Largest learning rate.")]
-OptimiserOption = Annotated[Optimiser | None, typer.Option(help="Optimiser.")]
-ScheduleOption = Annotated[Schedule | None, typer.Option(help="Learning-rate schedule.")]
-LossOption = Annotated[LossName | None, typer.Option(help="Loss on the learning scale.")]
-Patience = Annotated[int | None, typer.Option(help="Epochs without progress before stopping.")]
 PrecisionOption = Annotated[Precision | None, typer.Option(help="Of the matrix products.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+
+def training(
+    config: Path | None, assignments: list[str] | None, **options: object
+) -> dict[str, object]:
+    """Merge a settings file, ``KEY=VALUE`` assignments and options, the later ones winning.
+
+    Raises:
+        InputError: an assignment has no ``=``, or a settings file cannot be read.
+    """
+    from epitaxy.recipes.options import parse_assignments, read_settings
+
+    given = {key: value for key, value in options.items() if value is not None}
+    return {**read_settings(config), **parse_assignments(assignments or []), **given}
 
 
 def summary(run_folder: Path, metrics: dict[str, dict[str, dict[str, object]]]) -> str:

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.batches.scalers import Scaling, TargetScaler, Transform
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import cache_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
@@ -94,7 +94,8 @@ def prepare(
     without = tuple(Dropped(str(i), "no label") for i in table.ids[~known])
     if without:
         logger.info("%d of %d crystals have no label and are left out.", len(without), len(table))
-    labelled = table if known.all() else table.select(known)
+    # A published split may name rows without a label: the table says that they were dropped.
+    labelled = table.select(known).with_dropped((*table.dropped, *without))
     resolved = resolve_split(split, labelled, seed=seed)
     store = build_graphs(labelled, recipe, cache=cache_folder() / "graphs")
     if store.failures:
@@ -110,7 +111,7 @@ def prepare(
         {name: table.properties[name] for name in targets},
         resolved,
         store,
-        (*table.dropped, *without, *store.failures),
+        (*labelled.dropped, *store.failures),
     )
     for part in ("train", "val"):
         if not data.ids(part):
@@ -119,4 +120,8 @@ def prepare(
 
 
 def _transform(spec: PropertySpec) -> Transform:
-    return TargetScaler(transform=spec.transform).transform
+    allowed: tuple[Transform, ...] = get_args(Transform)
+    for transform in allowed:
+        if transform == spec.transform:
+            return transform
+    raise unknown("transform", spec.transform, allowed)

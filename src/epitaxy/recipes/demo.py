@@ -16,8 +16,8 @@ from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
 from epitaxy.reports.comparison_report import write_comparison_report
 from epitaxy.results.comparison import Comparison, compare
-from epitaxy.structures.demo.catalogue import example_files
 from epitaxy.structures.reading import read_table
+from epitaxy.structures.sources.demo import example_files
 from epitaxy.structures.splits import kfold
 
 logger = logging.getLogger("epitaxy")
@@ -27,8 +27,8 @@ TARGET = "gap"
 MODEL = "zoo:cgcnn-band-gap"
 FOLDS = 5
 BUDGET: dict[str, Any] = {
-    "epochs": 100,
-    "batch_size": 16,
+    "epochs": 60,
+    "batch_size": 32,
     "learning_rate": 2e-3,
     "loss": "l1",
     "seed": 0,
@@ -63,9 +63,13 @@ class Demo:
             "",
             "Three crystals that neither model has seen:",
         ]
-        lines += [f"  {row.id:24s} {row.y_pred:.2f} {row.unit}" for row in self.examples.itertuples()]
+        lines += [
+            f"  {row.id:24s} {row.y_pred:.2f} {row.unit}" for row in self.examples.itertuples()
+        ]
         report = self.folder / "comparison" / "comparison.html"
-        return "\n".join([*lines, "", f"Reports: {report} and {self.transfer[0].folder}/report.html"])
+        return "\n".join(
+            [*lines, "", f"Reports: {report} and {self.transfer[0].folder}/report.html"]
+        )
 
 
 def demo(out: str | Path = "demo-run") -> Demo:

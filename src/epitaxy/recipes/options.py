@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +64,27 @@ def read_settings(settings: Settings) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"The settings file {str(path)!r} must hold lines 'key: value'.")
     return content
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Turn ``KEY=VALUE`` texts into settings; values are read as YAML.
+
+    >>> parse_assignments(["schedule=cosine", "patience=20"])
+    {'schedule': 'cosine', 'patience': 20}
+
+    Raises:
+        InputError: a text has no ``=``, or its value is not YAML.
+    """
+    settings = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals:
+            raise InputError(f"A setting is written KEY=VALUE, but {text!r} came.")
+    return settings
 
 
 def training_config(
