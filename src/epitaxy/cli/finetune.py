@@ -10,6 +10,8 @@ import typer
 from epitaxy.cli import options as o
 from epitaxy.core.errors import InputError
 
+STRATEGIES = "full, head, new-head, last-conv, layer-decay[:FACTOR] or freeze-to:GROUP."
+Strategy = Annotated[str, typer.Option(help=STRATEGIES)]
 USAGE = (
     "Fine-tuning needs the data, --target and --out: "
     "epitaxy finetune DATA --target NAME --from MODEL --out RUN."
@@ -21,12 +23,7 @@ def command(
     data: Annotated[str | None, typer.Argument(help=o.DATA_HELP)] = None,
     target: Annotated[str | None, typer.Option(help="Property to learn.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
-    strategy: Annotated[
-        str,
-        typer.Option(
-            help="full, head, new-head, last-conv, layer-decay[:FACTOR] or freeze-to:GROUP."
-        ),
-    ] = "full",
+    strategy: Strategy = "full",
     split: o.Split = "random",
     unit: o.Unit = None,
     transform: o.Transform = None,

@@ -18,9 +18,6 @@ from torch.nn.functional import embedding_bag, softplus
 from epitaxy.nn.norm import WeightedBatchNorm
 from epitaxy.nn.segments import gathered_sum
 
-LARGEST = 80.0
-"""Beyond it softplus(x) = x in float32, and exp(-x) is still representable."""
-
 
 class Grouping(NamedTuple):
     """Bonds sorted by something: group g holds the bonds ``order[offsets[g]:offsets[g + 1]]``."""
@@ -34,7 +31,9 @@ class Grouping(NamedTuple):
     def of(cls, groups: Tensor, count: int) -> Grouping:
         """Group bonds by the (E,) numbers ``groups`` in ``range(count)``."""
         sizes = torch.bincount(groups, minlength=count)
-        return cls(torch.argsort(groups, stable=True), torch.cat([sizes[:1] * 0, sizes.cumsum(0)]))
+        return cls(
+            torch.argsort(groups, stable=True), torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        )
 
 
 class BondKinds(NamedTuple):
@@ -100,7 +99,7 @@ class _GatedSum(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         y = embedding_bag(bonds.terms, table, mode="sum")
         if moving:
-            total = bonds.weight.sum()
+            total = bonds.weight.sum().clamp(min=1)  # there may be no bond at all
             mean = bonds.weight @ y / total
             y -= mean
             variance = bonds.weight @ y.square() / total
@@ -110,29 +109,29 @@ class _GatedSum(torch.autograd.Function):
         scale = gamma * inverse
         z = torch.addcmul(beta, y, scale)
         half = z.shape[1] // 2
-        gate = torch.sigmoid(z[:, :half])
-        # softplus(c) = -log(sigmoid(-c)): one logarithm, and the sigmoid serves the gradient too.
-        closed = torch.sigmoid_(z[:, half:].clamp_(max=LARGEST).neg_())
-        core = torch.log(closed).neg_()
-        summed = gathered_sum(gate * core, *bonds.by_source, bonds.weight)
-        ctx.save_for_backward(y, gate, closed, core, gamma, inverse)
+        core = softplus(z[:, half:])
+        # One pass for the gate sigmoid(f) and for sigmoid(c), the derivative of softplus(c).
+        opened = torch.sigmoid_(z)
+        summed = gathered_sum(opened[:, :half] * core, *bonds.by_source, bonds.weight)
+        ctx.save_for_backward(y, opened, core, gamma, inverse)
         ctx.bonds, ctx.moving = bonds, moving
         ctx.mark_non_differentiable(mean, variance)
         return summed, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        y, gate, closed, core, gamma, inverse = ctx.saved_tensors
+        y, opened, core, gamma, inverse = ctx.saved_tensors
         bonds: Bonds = ctx.bonds
         weight = bonds.weight[:, None]
         out = grads[0].index_select(0, bonds.source).mul_(weight)
         half = out.shape[1]
+        gate = opened[:, :half]
         dz = torch.empty_like(y)
         torch.mul(out, gate, out=dz[:, half:])
-        # d softplus(c) = sigmoid(c) = 1 - closed; d sigmoid(f) = gate (1 - gate)
+        # d softplus(c) = sigmoid(c); d sigmoid(f) = gate (1 - gate)
         torch.mul(dz[:, half:], core, out=dz[:, :half])
         dz[:, :half].addcmul_(dz[:, :half], gate, value=-1)
-        dz[:, half:].addcmul_(dz[:, half:], closed, value=-1)
+        dz[:, half:] *= opened[:, half:]
         dbeta = dz.sum(0)
         dgamma = (dz * y).sum(0) * inverse
         scale = gamma * inverse
@@ -168,20 +167,22 @@ class GatedConv(nn.Module):
 
     def forward(self, atoms: Tensor, bonds: Bonds, atom_weight: Tensor) -> Tensor:
         """Return the new atom vectors, (N, F) -> (N, F)."""
-        norm = self.bond_norm
-        summed, mean, variance = _GatedSum.apply(  # type: ignore[no-untyped-call]
-            self._table(atoms, bonds.basis),
-            bonds,
-            norm.weight,
-            norm.bias,
-            norm.running_mean,
-            norm.running_var,
-            norm.eps,
-            norm.training,
-        )
-        if norm.training:
-            norm.update_statistics(mean, variance, bonds.weight.sum())
-        return softplus(atoms + self.atom_norm(summed, atom_weight))
+        norm, table = self.bond_norm, self._table(atoms, bonds.basis)
+        # Sums over many rows would lose their digits in the precision of autocast.
+        with torch.autocast(atoms.device.type, enabled=False):
+            summed, mean, variance = _GatedSum.apply(  # type: ignore[no-untyped-call]
+                table,
+                bonds,
+                norm.weight,
+                norm.bias,
+                norm.running_mean,
+                norm.running_var,
+                norm.eps,
+                norm.training,
+            )
+            if norm.training and len(bonds.source):
+                norm.update_statistics(mean, variance, bonds.weight.sum())
+            return softplus(atoms + self.atom_norm(summed, atom_weight))
 
     def _table(self, atoms: Tensor, basis: Tensor) -> Tensor:
         """Return the terms of all bonds: (N, 2F) as centre, (N, 2F) as neighbour, (L, 2F)."""
@@ -189,4 +190,4 @@ class GatedConv(nn.Module):
         centre, neighbour, length = torch.split(self.linear.weight, sizes, dim=1)
         ours = torch.addmm(self.linear.bias, atoms, centre.t())
         rows = [ours, atoms @ neighbour.t(), basis @ length.t()]
-        return torch.cat([row.to(atoms.dtype) for row in rows])
+        return torch.cat([row.to(basis.dtype) for row in rows])

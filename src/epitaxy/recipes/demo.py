@@ -50,18 +50,19 @@ class Demo:
     def text(self) -> str:
         """Return the result in words."""
         found = self.comparison
+        assert found.change_interval is not None
+        assert found.change_percent is not None
         low, high = found.change_interval
-        gain = -found.change_percent
+        gain = f"  gain {-found.change_percent:.0f} %: {-found.change:.3f} {found.unit}, "
         lines = [
             "",
-            f"Experimental band gap of {found.n} semiconductors, {FOLDS}-fold cross-validation "
-            "(no formula in two folds):",
+            f"Experimental band gap of {found.n} semiconductors, {FOLDS}-fold cross-validation,",
+            "crystals of one formula always in one fold:",
             f"  trained from scratch        test MAE {found.mae_first:.3f} {found.unit}",
             f"  pre-trained and fine-tuned  test MAE {found.mae_second:.3f} {found.unit}",
-            f"  gain {gain:.0f} % ({-found.change:.3f} {found.unit}, 95 % interval "
-            f"{-high:.3f} to {-low:.3f} {found.unit})",
+            gain + f"95 % interval {-high:.3f} to {-low:.3f} {found.unit}",
             "",
-            "Three crystals that neither model has seen:",
+            "Three crystals that are not in the data set:",
         ]
         lines += [
             f"  {row.id:24s} {row.y_pred:.2f} {row.unit}" for row in self.examples.itertuples()
