@@ -74,7 +74,7 @@ class CrystalBatch:
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor) and value.is_floating_point()
         }
-        return replace(self, **moved)
+        return replace(self, **moved, state={k: v.double() for k, v in self.state.items()})
 
 
 def collate(

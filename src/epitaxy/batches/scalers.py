@@ -13,6 +13,8 @@ from epitaxy.core.errors import InputError
 
 Transform = Literal["identity", "log", "log1p"]
 Scaling = Literal["none", "standardise", "min-max"]
+EQUAL = 1e-12
+"""Relative difference below which labels are equal; the rounding of a mean is no spread."""
 
 
 class TargetScaler(BaseModel):
@@ -65,8 +67,10 @@ class TargetScaler(BaseModel):
             shift, scale = (known.max() + known.min()) / 2, (known.max() - known.min()) / 2
         else:
             shift, scale = known.mean(), known.std(ddof=1) if known.size > 1 else 1.0
-        # All labels equal: any positive scale is right, and 1 keeps the unit.
-        return cls(transform=transform, shift=float(shift), scale=float(scale) or 1.0)
+        if np.ptp(known) <= EQUAL * np.abs(known).max():
+            # All labels equal: any positive scale is right, and 1 keeps the unit.
+            scale = 1.0
+        return cls(transform=transform, shift=float(shift), scale=float(scale))
 
     def forward(self, values: np.ndarray) -> np.ndarray:
         """Physical units -> learning scale, any shape; NaN stays NaN."""

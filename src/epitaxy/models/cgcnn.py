@@ -84,9 +84,10 @@ class CGCNN(Encoder):
         return Features(atoms, segment_mean(atoms, batch.atom_offsets, batch.atom_weight))
 
     def _bonds(self, batch: CrystalBatch) -> Bonds:
-        key = "cgcnn_bonds"
+        dtype = self.embedding.weight.dtype
+        # Several networks may look at one batch: the key says for whom the expansion is.
+        key = f"cgcnn_bonds {len(self.centres)} {self.step} {dtype}"
         if key not in batch.__dict__:
-            dtype = self.embedding.weight.dtype
             lengths, kind = torch.unique(batch.bond_length, return_inverse=True)
             basis = gaussian_expansion(lengths.to(dtype), self.centres.to(dtype), self.step)
             # All layers of one pass share this: it is kept on the batch.
