@@ -13,6 +13,7 @@ SOURCES = Registry(
     "source",
     {
         "parquet": "epitaxy.structures.sources.parquet:read",
+        "demo": "epitaxy.structures.sources.demo:read",
         "tabular": "epitaxy.structures.sources.tabular:read",
         "folder": "epitaxy.structures.sources.folder:read",
         "ase": "epitaxy.structures.sources.ase_database:read",
