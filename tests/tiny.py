@@ -1,7 +1,10 @@
 """Crystals of a few atoms and models of a few weights, built in memory."""
 
+from functools import cache
+
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from epitaxy.batches.batch import CrystalBatch, collate
 from epitaxy.batches.loader import CrystalLoader
@@ -15,6 +18,12 @@ from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.nn.norm import WeightedBatchNorm
 from epitaxy.structures.table import StructureTable
+from epitaxy.training.caching import cache_prefix
+from epitaxy.training.config import TrainingConfig
+from epitaxy.training.loop import Job, Progression, fit
+from epitaxy.training.losses import make_loss
+from epitaxy.training.optimisers import make_optimiser
+from epitaxy.transfer.plan import TransferPlan, apply_plan, make_plan
 
 SMALL = {"cgcnn": {"width": 6, "layers": 2}}
 """Settings that keep an architecture quick; one that is not named here has its defaults."""
@@ -90,9 +99,14 @@ def batch(crystals=CRYSTALS, recipe=None, targets=None) -> CrystalBatch:
     return collate(graphs.gather(np.arange(len(crystals))), targets)
 
 
+@cache
+def many_graphs(n, recipe) -> GraphStore:
+    return store(many(n), recipe)
+
+
 def loader(n=12, size=4, *, shuffle=True, seed=0, properties=1, recipe=None):
     """Return a loader over `many` crystals whose labels a network can learn."""
-    graphs = store(many(n), recipe)
+    graphs = many_graphs(n, recipe)
     labels = np.linspace(-1, 1, n)[:, None] * (1 + np.arange(properties))
     return CrystalLoader(graphs, np.arange(n), labels, batch_size=size, shuffle=shuffle, seed=seed)
 
@@ -139,3 +153,39 @@ def changed(before, after) -> set[str]:
     """Return the names of tensors of which at least one bit differs."""
     assert before.keys() == after.keys()
     return {k for k in before if not torch.equal(before[k], after[k])}
+
+
+def job(net, plan: TransferPlan | str = "full", *, start=0, n=12, **settings) -> Job:
+    """Build everything for a short training on `many` crystals, as the recipes do."""
+    config = TrainingConfig(**{"epochs": 2, "batch_size": 4, "schedule": "constant", **settings})
+    if isinstance(plan, str):
+        plan = make_plan(plan, net.depth_groups())
+    groups = apply_plan(net, plan, seed=config.seed, published_batchnorm=config.published_batchnorm)
+    size = {"properties": len(net.names), "recipe": net.recipe}
+    train = loader(n, config.batch_size, seed=config.seed, **size)
+    val = loader(n, 256, shuffle=False, **size)
+    if start:
+        for each in (train, val):
+            cache_prefix(net, each, start)
+    optimiser = make_optimiser(config, groups)
+    return Job(net, optimiser, make_loss(config), train, val, config, start)
+
+
+def run(made: Job, folder) -> Progression:
+    """Train in ``folder`` on the CPU."""
+    precision = {"32": "32-true", "bf16": "bf16-mixed"}[made.config.precision]
+    folder.mkdir(exist_ok=True)
+    return fit(made, Fabric(accelerator="cpu", devices=1, precision=precision), folder)
+
+
+def keys_of_groups(net) -> dict[str, set[str]]:
+    """Return which entries of the state dict belong to each depth group."""
+    group_of = {
+        id(tensor): group.name
+        for group in net.depth_groups()
+        for tensor in (*group.parameters(), *group.buffers())
+    }
+    found = {group.name: set() for group in net.depth_groups()}
+    for key, tensor in net.state_dict(keep_vars=True).items():
+        found[group_of[id(tensor)]].add(key)
+    return found

@@ -29,13 +29,14 @@ class Textbook(nn.Module):
             getattr(self, name).load_state_dict(getattr(conv, name).state_dict(), strict=False)
 
     def forward(self, atoms, bonds, atom_weight):
-        terms = bonds.terms.repeat_interleave(bonds.weight.long(), 0)
+        terms = bonds.terms.repeat_interleave(bonds.copies.long(), 0)
         source, destination, kind = (terms - torch.tensor([0, ATOMS, 2 * ATOMS])).T
         rows = [atoms[source], atoms[destination], bonds.basis[kind]]
         z = self.bond_norm(self.linear(torch.cat(rows, 1)))
         message = torch.sigmoid(z[:, :WIDTH]) * softplus(z[:, WIDTH:])
-        summed = torch.zeros_like(atoms).index_add(0, source, message)
         copies = atom_weight.long()
+        # The bonds of all copies of an atom were added up: each has its share.
+        summed = torch.zeros_like(atoms).index_add(0, source, message) / atom_weight[:, None]
         normed = self.atom_norm(summed.repeat_interleave(copies, 0))
         first = torch.cumsum(copies, 0) - copies
         return softplus(atoms + normed[first])
@@ -57,8 +58,17 @@ def make_bonds(counts=COUNTS, *, weighted=True, dtype=torch.float64):
     n = int(counts.sum())
     source = torch.arange(len(counts)).repeat_interleave(counts)
     weight = torch.randint(1, 4, (n,)).to(dtype) if weighted else torch.ones(n, dtype=dtype)
-    kinds = BondKinds(torch.randint(4, (n,)), torch.rand(4, BASIS, dtype=dtype), len(counts))
-    return Bonds.of(source, torch.randint(len(counts), (n,)), weight, kinds)
+    return Bonds.of(
+        source,
+        torch.randint(len(counts), (n,)),
+        weight,
+        kinds=BondKinds(torch.randint(4, (n,)), torch.rand(4, BASIS, dtype=dtype)),
+        atom_weight=atom_weights(weighted=weighted, dtype=dtype),
+    )
+
+
+def atom_weights(*, weighted=True, dtype=torch.float64):
+    return torch.tensor([2, 1, 3, 1, 2] if weighted else [1] * ATOMS, dtype=dtype)
 
 
 def atom_vectors(dtype=torch.float64):
@@ -71,8 +81,7 @@ def test_equals_the_textbook(training, weighted):
     conv = make_conv().train(training)
     book = Textbook(conv).train(training)
     atoms, bonds = atom_vectors(), make_bonds(weighted=weighted)
-    counts = [2, 1, 3, 1, 2] if weighted else [1] * ATOMS
-    atom_weight = torch.tensor(counts, dtype=torch.float64)
+    atom_weight = atom_weights(weighted=weighted)
     goal = torch.randn(ATOMS, WIDTH, dtype=torch.float64)
 
     def run(module):
@@ -93,7 +102,7 @@ def test_equals_the_textbook(training, weighted):
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients_are_derivatives(training):
     conv = make_conv().train(training)
-    bonds, weight = make_bonds(), torch.ones(ATOMS, dtype=torch.float64)
+    bonds, weight = make_bonds(), atom_weights()
     names = [name for name, _ in conv.named_parameters()]
 
     def run(atoms, *parameters):
@@ -109,7 +118,7 @@ def test_atoms_without_any_bond(training):
     conv = make_conv().train(training)
     before = {k: v.clone() for k, v in conv.bond_norm.state_dict().items()}
     atoms, bonds = atom_vectors(), make_bonds(torch.zeros(ATOMS, dtype=torch.int64))
-    out = conv(atoms, bonds, torch.ones(ATOMS, dtype=torch.float64))
+    out = conv(atoms, bonds, atom_weights())
     out.sum().backward()
     assert torch.isfinite(out).all()
     assert all(torch.isfinite(p.grad).all() for p in conv.parameters())
@@ -123,7 +132,7 @@ def test_frozen_norm_with_a_trainable_rest_keeps_its_statistics():
     conv.bond_norm.eval()
     before = conv.bond_norm.running_mean.clone()
     atoms = atom_vectors()
-    conv(atoms, make_bonds(), torch.ones(ATOMS, dtype=torch.float64)).sum().backward()
+    conv(atoms, make_bonds(), atom_weights()).sum().backward()
     assert torch.equal(conv.bond_norm.running_mean, before)
     assert conv.linear.weight.grad.abs().sum() > 0
 
@@ -134,7 +143,7 @@ def test_autocast_reaches_the_matrix_products_only(monkeypatch, first_layer, tra
     """In front of the first layer autocast makes the atom vectors bfloat16, too."""
     conv = make_conv(torch.float32).train(training)
     twin = copy.deepcopy(conv)
-    bonds, weight = make_bonds(dtype=torch.float32), torch.ones(ATOMS)
+    bonds, weight = make_bonds(dtype=torch.float32), atom_weights(dtype=torch.float32)
     atoms = atom_vectors(torch.bfloat16 if first_layer else torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         table = conv._table(atoms, bonds.basis).float()
@@ -147,7 +156,7 @@ def test_autocast_reaches_the_matrix_products_only(monkeypatch, first_layer, tra
 @pytest.mark.parametrize("training", [True, False])
 def test_bfloat16_is_close_to_float32(training):
     conv = make_conv(torch.float32).train(training)
-    bonds, weight = make_bonds(dtype=torch.float32), torch.ones(ATOMS)
+    bonds, weight = make_bonds(dtype=torch.float32), atom_weights(dtype=torch.float32)
     atoms = atom_vectors(torch.float32)
     exact = conv(atoms, bonds, weight)
     wanted = torch.autograd.grad(exact.sum(), [atoms, *conv.parameters()])
@@ -169,7 +178,7 @@ def test_large_arguments_do_not_overflow(size, dtype):
         conv.bond_norm.running_mean.zero_()
         conv.bond_norm.weight.fill_(size)
         conv.atom_norm.weight.fill_(1)
-    bonds, weight = make_bonds(dtype=dtype), torch.ones(ATOMS, dtype=dtype)
+    bonds, weight = make_bonds(dtype=dtype), atom_weights(dtype=dtype)
     out = conv(atoms, bonds, weight)
     gradients = torch.autograd.grad(out.sum(), [atoms, *conv.parameters()])
     assert all(torch.isfinite(x).all() for x in (out, *gradients))

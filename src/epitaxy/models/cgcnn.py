@@ -95,7 +95,8 @@ class CGCNN(Encoder):
                 batch.bond_src,
                 batch.bond_dst,
                 batch.bond_weight.to(dtype),
-                BondKinds(kind, basis, len(batch.atomic_numbers)),
+                kinds=BondKinds(kind, basis),
+                atom_weight=batch.atom_weight.to(dtype),
             )
         bonds: Bonds = batch.__dict__[key]
         return bonds

@@ -43,7 +43,6 @@ class BondKinds(NamedTuple):
     """(E,) int64 row of `basis`."""
     basis: Tensor
     """(L, U)."""
-    n_atoms: int
 
 
 class Bonds(NamedTuple):
@@ -57,14 +56,24 @@ class Bonds(NamedTuple):
     source: Tensor
     """(E,) int64."""
     weight: Tensor
-    """(E,) how many equal bonds each one stands for."""
+    """(E,) how many equal bonds of its atom each one stands for."""
+    copies: Tensor
+    """(E,) how many bonds of the crystal: `weight` for each of the equivalent atoms."""
     basis: Tensor
     """(L, U) expanded bond lengths."""
 
     @classmethod
-    def of(cls, source: Tensor, destination: Tensor, weight: Tensor, kinds: BondKinds) -> Bonds:
+    def of(
+        cls,
+        source: Tensor,
+        destination: Tensor,
+        weight: Tensor,
+        *,
+        kinds: BondKinds,
+        atom_weight: Tensor,
+    ) -> Bonds:
         """Prepare the bonds of a batch; ``source`` ascends."""
-        n, (kind, basis, n_atoms) = len(source), kinds
+        n, n_atoms, (kind, basis) = len(source), len(atom_weight), kinds
         by_source = Grouping.of(source, n_atoms)._replace(
             order=torch.arange(n, device=source.device)
         )
@@ -75,6 +84,7 @@ class Bonds(NamedTuple):
             Grouping.of(kind, len(basis)),
             source,
             weight,
+            weight * atom_weight.index_select(0, source),
             basis,
         )
 
@@ -99,10 +109,10 @@ class _GatedSum(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         y = embedding_bag(bonds.terms, table, mode="sum")
         if moving:
-            total = bonds.weight.sum().clamp(min=1)  # there may be no bond at all
-            mean = bonds.weight @ y / total
+            total = bonds.copies.sum().clamp(min=1)  # there may be no bond at all
+            mean = bonds.copies @ y / total
             y -= mean
-            variance = bonds.weight @ y.square() / total
+            variance = bonds.copies @ y.square() / total
         else:
             y -= mean
         inverse = torch.rsqrt(variance + eps)
@@ -122,8 +132,7 @@ class _GatedSum(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         y, opened, core, gamma, inverse = ctx.saved_tensors
         bonds: Bonds = ctx.bonds
-        weight = bonds.weight[:, None]
-        out = grads[0].index_select(0, bonds.source).mul_(weight)
+        out = grads[0].index_select(0, bonds.source).mul_(bonds.weight[:, None])
         half = out.shape[1]
         gate = opened[:, :half]
         dz = torch.empty_like(y)
@@ -137,9 +146,9 @@ class _GatedSum(torch.autograd.Function):
         scale = gamma * inverse
         dz *= scale
         if ctx.moving:
-            # Every row moves mean and variance in proportion to its weight.
+            # Every row moves mean and variance in proportion to its copies.
             shift = torch.addcmul(dbeta * scale, y, dgamma * scale * inverse)
-            dz.addcmul_(shift, weight / weight.sum(), value=-1)
+            dz.addcmul_(shift, (bonds.copies / bonds.copies.sum())[:, None], value=-1)
         parts = [
             gathered_sum(dz, *groups, None)
             for groups in (bonds.by_source, bonds.by_destination, bonds.by_length)
@@ -181,7 +190,7 @@ class GatedConv(nn.Module):
                 norm.training,
             )
             if norm.training and len(bonds.source):
-                norm.update_statistics(mean, variance, bonds.weight.sum())
+                norm.update_statistics(mean, variance, bonds.copies.sum())
             return softplus(atoms + self.atom_norm(summed, atom_weight))
 
     def _table(self, atoms: Tensor, basis: Tensor) -> Tensor:
