@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -170,8 +171,6 @@ def build(
     >>> crystal.atomic_numbers.tolist(), crystal.frac_coords[1].tolist()
     ([11, 17], [0.5, 0.5, 0.5])
     """
-    from pymatgen.symmetry.groups import SpaceGroup
-
     if prototype not in PROTOTYPES:
         raise unknown("structure type", prototype, PROTOTYPES)
     kind = PROTOTYPES[prototype]
@@ -181,18 +180,28 @@ def build(
             f"Structure type {prototype!r} needs the internal coordinates "
             f"{', '.join(kind.parameters) or 'none'}; {', '.join(values) or 'none'} were given."
         )
-    group = SpaceGroup(kind.space_group)
+    operations, hexagonal = _symmetry(kind.space_group)
     cell = PRIMITIVE[kind.space_group[0]]
     numbers, coords = [], []
     for slot, text in kind.sites:
-        orbit = group.get_orbit([_number(token, values) for token in text.split()])
-        inside = _inside(np.array(orbit, dtype=np.float64), cell)
+        site = [_number(token, values) for token in text.split()]
+        inside = _inside(operations[:, :3] @ np.array([*site, 1.0]), cell)
         numbers += [NUMBERS[elements[slot]]] * len(inside)
         coords.append(inside)
-    lattice = cell @ _conventional(group.crystal_system, lengths)
+    lattice = cell @ _conventional(lengths, hexagonal=hexagonal)
     return Crystal(
         np.round(lattice, DECIMALS) + 0.0, np.array(numbers, np.int64), np.concatenate(coords)
     )
+
+
+@lru_cache
+def _symmetry(space_group: str) -> tuple[np.ndarray, bool]:
+    """Operations (M, 4, 4) on fractional coordinates, and whether the axes are hexagonal."""
+    from pymatgen.symmetry.groups import SpaceGroup
+
+    group = SpaceGroup(space_group)
+    operations = np.stack([operation.affine_matrix for operation in group.symmetry_ops])
+    return operations, group.crystal_system in {"hexagonal", "trigonal"}
 
 
 def _number(token: str, values: Mapping[str, float]) -> float:
@@ -202,17 +211,17 @@ def _number(token: str, values: Mapping[str, float]) -> float:
 
 def _inside(orbit: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Positions (M, 3) of the conventional cell -> those that differ in the primitive cell."""
-    coords = np.round(orbit @ np.linalg.inv(cell), DECIMALS) % 1.0
+    coords = np.round((orbit @ np.linalg.inv(cell)) % 1.0, DECIMALS)
     coords[coords > 1.0 - 1e-6] = 0.0
     _, first = np.unique(np.round(coords, 5), axis=0, return_index=True)
     return coords[first] + 0.0
 
 
-def _conventional(system: str, lengths: Mapping[str, float]) -> np.ndarray:
+def _conventional(lengths: Mapping[str, float], *, hexagonal: bool) -> np.ndarray:
     """Conventional lattice vectors (3, 3) in Å: x along a, y in the plane of a and b."""
     a = lengths["a"]
     b, c, beta = lengths.get("b", a), lengths.get("c", a), np.radians(lengths.get("beta", 90.0))
-    gamma = np.radians(120.0 if system in {"hexagonal", "trigonal"} else 90.0)
+    gamma = np.radians(120.0 if hexagonal else 90.0)
     return np.array(
         [
             [a, 0.0, 0.0],
