@@ -10,6 +10,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
+
+from epitaxy.batches.batch import collate
+from epitaxy.models import ENCODERS
+from epitaxy.models.property_model import PropertyModel
 from tiny import (
     CRYSTALS,
     FLOAT64_ROUNDING,
@@ -22,11 +27,6 @@ from tiny import (
     rock_salt,
     store,
 )
-from torch.testing import assert_close
-
-from epitaxy.batches.batch import collate
-from epitaxy.models import ENCODERS
-from epitaxy.models.property_model import PropertyModel
 
 pytestmark = pytest.mark.parametrize("name", ENCODERS)
 
@@ -47,7 +47,7 @@ def rotated(crystal):
 
 def moved(crystal):
     lattice, numbers, coords = crystal
-    return lattice, numbers, np.asarray(coords) + [0.37, -1.21, 0.05]
+    return lattice, numbers, np.add(coords, [0.37, -1.21, 0.05])
 
 
 def moved_by_lattice_vectors(crystal):

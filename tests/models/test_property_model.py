@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiny import batch, model
 from torch.testing import assert_close
 
 from epitaxy.batches.scalers import TargetScaler
@@ -12,6 +11,7 @@ from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.cgcnn import CGCNN
 from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
+from tiny import batch, model
 
 
 def test_published_cgcnn_has_its_96641_parameters():

@@ -42,13 +42,15 @@ class PropertyModel(nn.Module):
         self.heads = nn.ModuleList(heads.values())
         self.provenance = provenance or {}
         self.frozen_modules: Sequence[nn.Module] = ()
-        """Modules that stay in evaluation mode while the rest trains (see `transfer`)."""
+        """Modules that stay in evaluation mode while the rest trains (see `transfer`), as long as
+        none of their parameters does."""
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, except what is frozen: its statistics must not move."""
         super().train(mode)
         for module in self.frozen_modules:
-            module.eval()
+            if not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
         return self
 
     @property

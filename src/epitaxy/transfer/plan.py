@@ -136,10 +136,13 @@ def apply_plan(
             parameter.requires_grad_(row.trainable and row.from_epoch == 0)
         if row.trainable and parameters:
             chosen.append(ParameterGroup(group.name, parameters, row.lr_scale, row.from_epoch))
-        elif not published_batchnorm:
+        if not published_batchnorm and not (row.trainable and row.from_epoch == 0):
             frozen.extend(group.modules)
-    if not chosen:
-        raise InputError(f"The plan {plan.strategy!r} trains nothing; choose another strategy.")
+    if not any(group.from_epoch == 0 for group in chosen):
+        when = " in the first epoch" if chosen else ""
+        raise InputError(
+            f"The plan {plan.strategy!r} trains nothing{when}; choose another strategy."
+        )
     model.frozen_modules = frozen
     return chosen
 
