@@ -20,6 +20,7 @@ import torch
 from epitaxy.core.properties import PropertySpec
 from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
+from epitaxy.results.metrics import mae_interval
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
 
@@ -67,7 +68,7 @@ CARD = """# {name}
 |---|---|
 | Data | {source}: {rows:,} crystals |
 | Split | random, grouped by reduced formula, seed 0: {train:,} train, {val:,} validation, {test:,} test |
-| Test error | MAE {mae:.4f} {unit}, 95 % interval in the report; a constant would have {constant:.4f} {unit} |
+| Test error | MAE {mae:.4f} {unit} (95 % interval {low:.4f} to {high:.4f}); a constant would have {constant:.4f} {unit} |
 | Graphs | rule `{rule}`, {neighbours} nearest neighbours and their complete shell within {cutoff:g} Å |
 | Training | {epochs} epochs, AdamW, one-cycle schedule to {rate:g}, L1 loss, batch {batch}, weights of the best validation epoch |
 | Time | {minutes:.0f} min, one thread of {machine} |
@@ -75,16 +76,15 @@ CARD = """# {name}
 | Citation | {citation} |
 | Made by | `python scripts/pretrain_zoo.py DATASETS {name}` |
 
-Trained on PBE values of the Materials Project: gaps are those of PBE (about 40 % too small), formation energies carry
-no empirical corrections beyond those of the source. Meant as a starting point for fine-tuning.
+Trained on computed (PBE) values, with their systematic errors: PBE gaps are smaller than measured ones. Meant as a starting
+point for fine-tuning.
 """
 
 
 def load(datasets: Path, file: str, spec: PropertySpec) -> StructureTable:
     """Read a table and give its target column the name and unit of ``spec``."""
     table = read_table(datasets / f"{file}.parquet", target="target")
-    renamed = table.with_property(spec, table.values["target"])
-    return renamed
+    return table.with_property(spec, table.values["target"])
 
 
 def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
@@ -97,6 +97,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
     test = frame[frame["split"] == "test"]
     centre = frame[frame["split"] == "train"]["y_true"].median()
     recipe = run.model.recipe
+    low, high = mae_interval(frame, "test", spec.name) or (float("nan"),) * 2
     counts = frame["split"].value_counts()
     text = CARD.format(
         name=name,
@@ -108,6 +109,8 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
         val=counts["val"],
         test=counts["test"],
         mae=run.mae("test"),
+        low=low,
+        high=high,
         constant=(test["y_true"] - centre).abs().mean(),
         rule=recipe.rule,
         neighbours=recipe.neighbours,
@@ -116,11 +119,19 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
         rate=TRAINING["learning_rate"],
         batch=TRAINING["batch_size"],
         minutes=minutes,
-        machine=platform.processor() or platform.machine(),
+        machine=processor(),
         licence=spec.licence,
         citation=spec.citation,
     )
     (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def processor() -> str:
+    """Return the name of the processor as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def main() -> None:

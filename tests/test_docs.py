@@ -72,3 +72,8 @@ def test_the_check_itself(app, line):
 
 def test_there_are_documented_commands():
     assert {page for page, _ in commands()} >= {"README.md"}
+
+
+def test_the_page_of_settings_is_what_the_code_says():
+    script = runpy.run_path(str(ROOT / "scripts" / "write_settings.py"))
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == script["page"]()

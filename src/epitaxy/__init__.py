@@ -1,1 +1,80 @@
-"""Transfer learning of materials properties; see https://github.com/epitaxy/epitaxy."""
+"""Transfer learning of materials properties with graph neural networks.
+
+The names below are imported when they are first used, so that ``import epitaxy`` stays quick.
+
+>>> import epitaxy
+>>> table = epitaxy.read_table("demo:semiconductors", target="gap")
+>>> len(table) > 100
+True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from epitaxy.checkpoints.model_files import load_model
+    from epitaxy.core.errors import InputError
+    from epitaxy.graphs.recipe import GraphRecipe
+    from epitaxy.recipes.evaluate import evaluate
+    from epitaxy.recipes.finetune import finetune, show_plan
+    from epitaxy.recipes.importing import import_checkpoint
+    from epitaxy.recipes.predict import predict
+    from epitaxy.recipes.running import Run, read_run
+    from epitaxy.recipes.train import train
+    from epitaxy.structures.reading import read_structures, read_table
+    from epitaxy.structures.splits import Split, kfold, random_split
+    from epitaxy.structures.table import StructureTable
+
+_HOMES = {
+    "GraphRecipe": "epitaxy.graphs.recipe",
+    "InputError": "epitaxy.core.errors",
+    "Run": "epitaxy.recipes.running",
+    "Split": "epitaxy.structures.splits",
+    "StructureTable": "epitaxy.structures.table",
+    "evaluate": "epitaxy.recipes.evaluate",
+    "finetune": "epitaxy.recipes.finetune",
+    "import_checkpoint": "epitaxy.recipes.importing",
+    "kfold": "epitaxy.structures.splits",
+    "load_model": "epitaxy.checkpoints.model_files",
+    "predict": "epitaxy.recipes.predict",
+    "random_split": "epitaxy.structures.splits",
+    "read_run": "epitaxy.recipes.running",
+    "read_structures": "epitaxy.structures.reading",
+    "read_table": "epitaxy.structures.reading",
+    "show_plan": "epitaxy.recipes.finetune",
+    "train": "epitaxy.recipes.train",
+}
+
+__all__ = [
+    "GraphRecipe",
+    "InputError",
+    "Run",
+    "Split",
+    "StructureTable",
+    "evaluate",
+    "finetune",
+    "import_checkpoint",
+    "kfold",
+    "load_model",
+    "predict",
+    "random_split",
+    "read_run",
+    "read_structures",
+    "read_table",
+    "show_plan",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("epitaxy")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'epitaxy' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
