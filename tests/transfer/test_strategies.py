@@ -217,7 +217,7 @@ def test_wrong_strategies(strategy, match):
 
 def test_last_conv_needs_a_convolution():
     groups = [g for g in model().depth_groups() if "conv" not in g.tags]
-    with pytest.raises(InputError, match="'last-conv' needs a convolution.*use 'new-head'"):
+    with pytest.raises(InputError, match=r"'last-conv' needs a convolution.*use 'new-head'"):
         make_plan("last-conv", groups)
 
 

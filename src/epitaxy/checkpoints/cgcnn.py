@@ -44,7 +44,11 @@ def import_cgcnn(content: Mapping[str, Any], spec: PropertySpec, origin: str) ->
             f"'embedding.weight'; it has {sorted(map(str, content))[:6]}."
         )
     tensors = {_renamed(key): value for key, value in state.items() if not _is_counter(key)}
-    outputs = len(tensors.get("heads.0.mlp.output.bias", ()))
+    odd = [key for key, value in tensors.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise InputError(f"{origin!r} is not a CGCNN checkpoint: {odd[0]!r} is not a tensor.")
+    bias = tensors.get("heads.0.mlp.output.bias")
+    outputs = 0 if bias is None else bias.numel()
     if outputs != 1:
         raise InputError(
             f"{origin!r} has {outputs} outputs, as classifiers do; only regression models "

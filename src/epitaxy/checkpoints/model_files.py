@@ -7,9 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from epitaxy.core.errors import InputError, unknown
@@ -26,7 +25,8 @@ def save_model(model: PropertyModel, folder: str | Path) -> None:
     folder = Path(folder)
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with atomic_file(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary)
+        # Not save_file: its errors are not OSErrors, and others may not read its files.
+        temporary.write_bytes(save(tensors))
     header = {"format": FORMAT, "version": VERSION, **model.settings()}
     write_json(folder / "model.json", header)
 
@@ -42,7 +42,16 @@ def load_model(source: str | Path) -> PropertyModel:
     header = _read_header(folder / "model.json")
     try:
         model = PropertyModel.from_settings(header)
-    except (KeyError, TypeError, ValidationError) as error:
+    except InputError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise InputError(
             f"{str(folder / 'model.json')!r} does not describe a model this version can build "
             f"({_first_line(error)}); was it written by another version or edited?"

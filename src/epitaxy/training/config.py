@@ -14,23 +14,30 @@ class TrainingConfig(BaseModel):
     'one-cycle'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     epochs: int = Field(default=150, ge=1)
+    """Passes over the training rows."""
     batch_size: int = Field(default=64, ge=1)
+    """Crystals per step."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """Largest learning rate of the schedule."""
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
+    """How gradients become steps."""
     weight_decay: float = Field(default=1e-2, ge=0)
+    """Pull of the weight matrices towards zero; biases and normalisation are left alone."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Momentum of sgd; beta1 of adam and adamw."""
+    """Momentum of sgd; beta1 of adam and adamw. The one-cycle schedule moves it by itself,
+    from 0.95 to 0.85 and back."""
     schedule: Literal["constant", "cosine", "one-cycle", "triangular"] = "one-cycle"
+    """How the learning rate moves: per epoch for cosine, per step for one-cycle and triangular."""
     schedule_epochs: int | None = Field(default=None, ge=1)
     """Length of the cosine or one-cycle schedule, or period of the triangular one; the number of
     epochs when empty."""
     minimum_rate: float = Field(default=0.0, ge=0)
     """Learning rate at the end of the cosine schedule."""
     loss: Literal["mse", "l1", "huber"] = "mse"
+    """Loss on the learning scale; missing labels do not count."""
     huber_delta: float = Field(default=1.0, gt=0)
     """Where the Huber loss turns linear, on the learning scale."""
     patience: int | None = Field(default=None, ge=1)
@@ -44,6 +51,7 @@ class TrainingConfig(BaseModel):
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     seed: int = Field(default=0, ge=0)
+    """Seed of initial weights, order of batches and random splits."""
     logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
     """Further loggers beside history.csv (optional extras)."""
     published_batchnorm: bool = False
@@ -58,4 +66,11 @@ class TrainingConfig(BaseModel):
             raise ValueError("minimum_rate must not exceed learning_rate")
         if self.minimum_rate and self.schedule != "cosine":
             raise ValueError("minimum_rate belongs to the cosine schedule")
+        if self.schedule_epochs and self.schedule == "constant":
+            raise ValueError("the schedule 'constant' has no length: leave schedule_epochs out")
+        if (
+            self.loss != "huber"
+            and self.huber_delta != type(self).model_fields["huber_delta"].default
+        ):
+            raise ValueError("huber_delta belongs to the huber loss")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
+from epitaxy.batches.batch import CrystalBatch
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.core.errors import InputError
 from epitaxy.core.progress import Progress
@@ -63,7 +64,7 @@ def fit(job: Job, fabric: Fabric, folder: Path, *, label: str = "training") -> P
         InputError: the loss is not finite.
     """
     model, optimiser = job.model, job.optimiser
-    wrapped = fabric.setup_module(model)
+    fabric.setup_module(model)
     fabric_optimiser: Any = fabric.setup_optimizers(optimiser)
     progression, best = Progression(), snapshot(model)
     # After the set-up, because by now the parameters are on their device.
@@ -77,7 +78,7 @@ def fit(job: Job, fabric: Fabric, folder: Path, *, label: str = "training") -> P
     with Progress(job.config.epochs, label) as bar:
         bar.step(progression.epoch)
         while progression.epoch < job.config.epochs and not progression.stopped:
-            row = _epoch(job, fabric, wrapped, fabric_optimiser, progression.epoch)
+            row = _epoch(job, fabric, fabric_optimiser, progression.epoch)
             history.append(**row)
             fabric.log_dict({k: v for k, v in row.items() if k != "epoch"}, row["epoch"])
             if row["val_mae"] < progression.best_score:
@@ -93,14 +94,21 @@ def fit(job: Job, fabric: Fabric, folder: Path, *, label: str = "training") -> P
                 saved = time.monotonic()
             bar.step(note=f"validation MAE {row['val_mae']:.4g}, best {progression.best_score:.4g}")
     save_state(folder, model, best, optimiser, asdict(progression))
-    if job.config.weights == "best":
+    if job.config.weights == "best" and progression.best_epoch:
         model.load_state_dict(best)
     return progression
 
 
-def _epoch(
-    job: Job, fabric: Fabric, wrapped: Callable[..., Tensor], optimiser: Any, epoch: int
-) -> dict[str, Any]:
+def _predict(job: Job, fabric: Fabric, batch: CrystalBatch) -> Tensor:
+    """Run the model in the precision of the run, (B, P)."""
+    # Not through Fabric's wrapper: it would copy the batch field by field to convert it.
+    with fabric.autocast():
+        prediction: Tensor = job.model(batch, start=job.start)
+    assert batch.targets is not None
+    return prediction.to(batch.targets.dtype)
+
+
+def _epoch(job: Job, fabric: Fabric, optimiser: Any, epoch: int) -> dict[str, Any]:
     """Train one epoch and validate; return the row of the history."""
     began = time.perf_counter()
     config, model = job.config, job.model
@@ -116,22 +124,24 @@ def _epoch(
         set_rates(job.optimiser, now)
         batch = host_batch.to(fabric.device)
         optimiser.zero_grad(set_to_none=True)
-        prediction = wrapped(batch, start=job.start)
+        prediction = _predict(job, fabric, batch)
         assert batch.targets is not None
         loss = job.loss(prediction, batch.targets)
         fabric.backward(loss)
         if config.gradient_clip is not None:
-            fabric.clip_gradients(model, optimiser, max_norm=config.gradient_clip)
+            fabric.clip_gradients(
+                model, optimiser, max_norm=config.gradient_clip, error_if_nonfinite=False
+            )
         optimiser.step()
         losses.add(loss.detach(), len(batch))
         errors.add(prediction.detach(), batch.targets)
     train_loss = losses.value()
     if not math.isfinite(train_loss):
         raise InputError(
-            f"The loss became {train_loss} in epoch {epoch}; use a smaller learning rate than "
+            f"The loss became {train_loss} in epoch {epoch + 1}; use a smaller learning rate than "
             f"{config.learning_rate:g}, or gradient_clip."
         )
-    val_loss, val_mae = validate(job, fabric, wrapped)
+    val_loss, val_mae = validate(job, fabric)
     return {
         "epoch": epoch + 1,
         "train_loss": train_loss,
@@ -144,13 +154,13 @@ def _epoch(
 
 
 @torch.no_grad()
-def validate(job: Job, fabric: Fabric, wrapped: Callable[..., Tensor]) -> tuple[float, float]:
+def validate(job: Job, fabric: Fabric) -> tuple[float, float]:
     """Return loss and score (see `Errors.score`) on the validation rows."""
     job.model.eval()
     losses, errors = _Mean(), Errors(job.model)
     for host_batch in job.val.epoch():
         batch = host_batch.to(fabric.device)
-        prediction = wrapped(batch, start=job.start)
+        prediction = _predict(job, fabric, batch)
         assert batch.targets is not None
         losses.add(job.loss(prediction, batch.targets), len(batch))
         errors.add(prediction, batch.targets)
@@ -189,14 +199,17 @@ class Errors:
         self.targets.append(targets)
 
     def score(self) -> float:
-        """Return the score over everything added; infinite when no label was known."""
+        """Return the score over everything added; infinite when no label was known.
+
+        NaN when the prediction of a known label is NaN.
+        """
         predicted, targets = _float64(self.predicted), _float64(self.targets)
         if len(self.model.names) == 1:
             predicted, targets = self.model.to_physical(predicted), self.model.to_physical(targets)
-        errors = (predicted - targets).abs()
-        means = torch.nanmean(errors, dim=0)
-        known = means[~torch.isnan(means)]
-        return float(known.mean()) if len(known) else math.inf
+        known = torch.isfinite(targets)
+        sums = torch.where(known, (predicted - targets).abs(), 0.0).sum(dim=0)
+        means = (sums / known.sum(dim=0))[known.any(dim=0)]
+        return float(means.mean()) if len(means) else math.inf
 
 
 def _float64(parts: Iterable[Tensor]) -> Tensor:

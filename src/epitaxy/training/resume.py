@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -32,10 +32,9 @@ def save_state(
             else:
                 scalars[name] = value
     header = {"note": json.dumps(note), "scalars": json.dumps(scalars)}
+    content = save({k: v.detach().clone().contiguous() for k, v in tensors.items()}, header)
     with atomic_file(folder / FILE) as temporary:
-        save_file(
-            {k: v.detach().clone().contiguous() for k, v in tensors.items()}, temporary, header
-        )
+        temporary.write_bytes(content)
 
 
 def load_state(
@@ -43,21 +42,26 @@ def load_state(
 ) -> tuple[dict[str, Tensor], Any] | None:
     """Restore what `save_state` wrote; return (best weights, note), or None if there is nothing.
 
-    A file that cannot be read counts as nothing: the training then starts anew.
+    A file that cannot be read, or that is of another model, counts as nothing: the training then
+    starts anew.
     """
     path = folder / FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata()
+            header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError:
+        note, scalars = json.loads(header["note"]), json.loads(header["scalars"])
+    except (SafetensorError, KeyError, ValueError):
         return None
-    model.load_state_dict(_below(tensors, "model/"))
+    weights, best = _below(tensors, "model/"), _below(tensors, "best/")
+    if not _shapes(weights) == _shapes(best) == _shapes(model.state_dict()):
+        return None
+    model.load_state_dict(weights)
     state: dict[int, dict[str, Any]] = {}
     entries = _below(tensors, "optimiser/") | {
-        k.removeprefix("optimiser/"): v for k, v in json.loads(header["scalars"]).items()
+        k.removeprefix("optimiser/"): v for k, v in scalars.items()
     }
     for name, value in entries.items():
         number, key = name.split("/", 1)
@@ -65,7 +69,11 @@ def load_state(
     full = optimiser.state_dict()
     full["state"] = state
     optimiser.load_state_dict(full)
-    return _below(tensors, "best/"), json.loads(header["note"])
+    return best, note
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {key: tensor.shape for key, tensor in tensors.items()}
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Any]:
