@@ -50,10 +50,7 @@ def command(
         typer.echo(recipe.show_plan(from_model, strategy))
         return
     if data is None or target is None or out is None:
-        raise InputError(
-            "Fine-tuning needs the data, --target and --out: "
-            "epitaxy finetune DATA --target NAME --from MODEL --out RUN."
-        )
+        raise InputError(USAGE)
     run = recipe.finetune(
         data,
         target,

@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,12 @@ app.command("evaluate")(evaluate.command)
 app.command("import")(importing.command)
 app.add_typer(zoo.app, name="zoo")
 app.command("demo")(demo.command)
+
+
+UsageError: Any = typer.BadParameter.__base__
+"""What Typer raises for a wrong command line; it has no public name for it."""
+INTERRUPTED = 130
+"""What Typer returns after Ctrl-C."""
 
 
 def _show_version(value: bool) -> None:
@@ -61,18 +67,24 @@ def main(arguments: list[str] | None = None) -> None:
         # Warnings of libraries are for developers; users get sentences.
         warnings.simplefilter("ignore")
     try:
-        app(arguments)
+        code = app(arguments, prog_name="epitaxy", standalone_mode=False)
     except InputError as error:
-        typer.echo(f"epitaxy: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(0)
-    except KeyboardInterrupt:
-        typer.echo("epitaxy: stopped; the same command continues where it was.", err=True)
-        sys.exit(130)
+        _complain(str(error))
+        code = 2
+    except UsageError as error:
+        # A group without a command has printed its help instead of a message.
+        if error.format_message():
+            command = error.ctx.command_path if error.ctx else "epitaxy"
+            _complain(f"{error.format_message().rstrip('.')}; see: {command} --help")
+        code = 2
     except Exception:  # noqa: BLE001 - the last line of defence prints everything
         traceback.print_exc()
-        typer.echo(
-            "epitaxy: this is a fault of the program; please report the lines above.", err=True
-        )
-        sys.exit(1)
+        _complain("this is a fault of the program; please report the lines above.")
+        code = 1
+    if code == INTERRUPTED:
+        _complain("stopped; the same command continues where it was.")
+    sys.exit(code or 0)
+
+
+def _complain(sentence: str) -> None:
+    typer.echo(f"epitaxy: {' '.join(sentence.split())}", err=True)

@@ -34,6 +34,9 @@ def readable_disk_errors(target: Path) -> Iterator[None]:
             errno.EACCES: "writing there is not permitted; choose another place",
             errno.EROFS: "that disk is read-only; choose another place",
             errno.ENOTDIR: "a part of that path is a file; choose another place",
+            errno.EEXIST: "a part of that path is a file; choose another place",
+            errno.EISDIR: "that is a folder; give the name of a file",
+            errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
         }
         if error.errno not in reasons:
             raise

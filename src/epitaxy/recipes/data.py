@@ -44,15 +44,39 @@ class Labelled:
         rows = self.table.rows_of(self.ids(part))
         return np.stack([self.table.values[name][rows] for name in self.specs], axis=1)
 
-    def fit_scalers(self, scaling: Scaling) -> dict[str, TargetScaler]:
-        """Fit one scaler per property on the training part."""
+    def fit_scalers(self, scaling: str) -> dict[str, TargetScaler]:
+        """Fit one scaler per property on the training part.
+
+        Raises:
+            InputError: transform or scaling is not known, or does not suit the labels.
+        """
+        how: Scaling = _one_of("scaling", scaling, Scaling)
         labels = self.labels("train")
-        return {
+        scalers = {
             name: TargetScaler.fit(
-                labels[:, p], name=name, transform=_transform(spec), scaling=scaling
+                labels[:, p],
+                name=name,
+                transform=_one_of("transform", spec.transform, Transform),
+                scaling=how,
             )
             for p, (name, spec) in enumerate(self.specs.items())
         }
+        if not np.isfinite(self.scaled_labels("val", scalers)).any():
+            raise InputError(
+                "The val part of the split has no value for which the transform is defined; use "
+                "another split, or the transform 'identity'."
+            )
+        return scalers
+
+    def scaled_labels(self, part: str, scalers: dict[str, TargetScaler]) -> np.ndarray:
+        """Return (n, P) labels of a part on the learning scale, NaN where not known."""
+        labels = self.labels(part)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = [scalers[n].forward(labels[:, p]) for p, n in enumerate(self.specs)]
+        targets = np.stack(scaled, axis=1)
+        # A label outside the domain of the transform is no label.
+        targets[~np.isfinite(targets)] = np.nan
+        return targets
 
     def loader(
         self,
@@ -64,16 +88,21 @@ class Labelled:
         seed: int = 0,
     ) -> CrystalLoader:
         """Return a loader over a part with labels on the learning scale."""
-        labels = self.labels(part)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scaled = [scalers[n].forward(labels[:, p]) for p, n in enumerate(self.specs)]
-        rows = self.store.subset(self.ids(part)).rows
-        targets = np.stack(scaled, axis=1)
-        # A label outside the domain of the transform is no label.
-        targets[~np.isfinite(targets)] = np.nan
         return CrystalLoader(
-            self.store, rows, targets, batch_size=batch_size, shuffle=shuffle, seed=seed
+            self.store,
+            self.store.subset(self.ids(part)).rows,
+            self.scaled_labels(part, scalers),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
         )
+
+
+def data_name(data: str | Path | StructureTable) -> str:
+    """Return what a run remembers of where its data came from."""
+    if isinstance(data, StructureTable):
+        return f"a table of {len(data)} crystals, hash {data.hash}"
+    return str(data)
 
 
 def prepare(
@@ -113,15 +142,15 @@ def prepare(
         store,
         (*labelled.dropped, *store.failures),
     )
-    for part in ("train", "val"):
-        if not data.ids(part):
+    for part in PARTS:
+        # A split may have been made without a test part on purpose.
+        if not data.ids(part) and (part != "test" or resolved.test):
             raise InputError(f"The {part} part of the split has no usable crystal; split again.")
     return data
 
 
-def _transform(spec: PropertySpec) -> Transform:
-    allowed: tuple[Transform, ...] = get_args(Transform)
-    for transform in allowed:
-        if transform == spec.transform:
-            return transform
-    raise unknown("transform", spec.transform, allowed)
+def _one_of(kind: str, name: str, names: Any) -> Any:
+    """Return ``name`` if it is one of a `Literal`."""
+    if name not in get_args(names):
+        raise unknown(kind, name, get_args(names))
+    return name

@@ -6,10 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.predicting import predict_table
 from epitaxy.models.property_model import PropertyModel
+from epitaxy.recipes.predict import keep_input
 from epitaxy.results.metrics import mae_interval, metrics
 from epitaxy.results.predictions import make_predictions, write_predictions
 from epitaxy.structures.reading import read_table
@@ -35,11 +38,14 @@ def evaluate(
 
     Returns:
         ``mae``, ``mae_interval`` (95 %, bootstrap), ``rmse``, ``r2``, ``n``, ``unit``,
-        ``dropped`` (number of rows left out).
+        ``dropped`` (number of rows left out: without a value, or without a graph).
 
     Raises:
-        InputError: the column is missing, or the model has no such property.
+        InputError: the column is missing or has no usable row, the model has no such property,
+            or ``out`` is the data itself.
     """
+    if out is not None:
+        keep_input(out, [data])
     model = run if isinstance(run, PropertyModel) else load_model(run)
     if len(model.names) > 1 and target not in model.names:
         raise InputError(
@@ -54,7 +60,13 @@ def evaluate(
             f"The column {target!r} is in {given}, but the model predicts {name!r} in {unit}; "
             "convert the column first."
         )
-    predicted = predict_table(model, table)
+    labelled = np.isfinite(known)
+    predicted = predict_table(model, table.select(labelled).with_dropped(table.dropped))
+    if len(predicted.ids) == 0:
+        raise InputError(
+            f"No crystal with a value of {target!r} could be predicted; the first, "
+            f"{predicted.dropped[0].id}: {predicted.dropped[0].reason}"
+        )
     labels = known[table.rows_of(predicted.ids)]
     frame = make_predictions(
         ids=predicted.ids,
@@ -68,5 +80,5 @@ def evaluate(
         write_predictions(frame, out)
     numbers: dict[str, Any] = metrics(frame)["test"][name]
     numbers["mae_interval"] = mae_interval(frame, "test", name)
-    numbers["dropped"] = len(predicted.dropped)
+    numbers["dropped"] = len(predicted.dropped) + int((~labelled).sum())
     return numbers

@@ -13,7 +13,7 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import prepare
+from epitaxy.recipes.data import data_name, prepare
 from epitaxy.recipes.options import Settings, describe_target, training_config
 from epitaxy.recipes.running import Run, describe, execute, parameter_counts
 from epitaxy.structures.reading import read_table
@@ -80,13 +80,13 @@ def finetune(
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         spec = labelled.specs[target]
         made = carry_over(source, spec, scalers[target])
-        made.provenance = {"data": str(data), "parent": {**parent, **source.provenance}}
+        made.provenance = {"data": data_name(data), "parent": {**parent, **source.provenance}}
         return made, plan
 
     settings = {
         "command": "finetune",
         "title": f"{target} from {Path(str(from_model)).name}, strategy {strategy}",
-        "data": str(data),
+        "data": data_name(data),
         "target": [target],
         "model": source.architecture,
         "parent": parent,

@@ -7,7 +7,8 @@ from pathlib import Path
 from epitaxy.checkpoints import IMPORTERS
 from epitaxy.checkpoints.foreign import read_torch_file
 from epitaxy.checkpoints.model_files import save_model
-from epitaxy.core.files import atomic_folder
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import atomic_folder, check_output_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.property_model import PropertyModel
 
@@ -19,6 +20,7 @@ def import_checkpoint(
     kind: str = "cgcnn",
     property_name: str | None = None,
     unit: str = "",
+    overwrite: bool = False,
 ) -> PropertyModel:
     """Read a foreign checkpoint, executing nothing in it, and write a model folder.
 
@@ -28,10 +30,18 @@ def import_checkpoint(
         kind: format of the checkpoint.
         property_name: what it predicts; the name of the file otherwise.
         unit: unit of the prediction.
+        overwrite: replace a model or run that stands at ``out``.
 
     Raises:
-        InputError: the file is damaged, of another format, or holds foreign code.
+        InputError: the file is damaged, of another format, or holds foreign code; or there is
+            something at ``out``.
     """
+    out = check_output_folder(out)
+    if not overwrite and out.is_dir() and any(out.iterdir()):
+        raise InputError(
+            f"The output folder {str(out)!r} holds a model or a run; give another folder, or allow "
+            "to overwrite it (--overwrite)."
+        )
     path = Path(checkpoint)
     reader = IMPORTERS[kind]
     name = property_name or path.name.split(".")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,36 @@ def checked(kind: type[M], values: Mapping[str, Any], what: str) -> M:
         raise InputError(f"Wrong {what} settings: {'; '.join(faults)}") from None
 
 
+def keywords(kind: Any, values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return ``values`` if all are numbers that ``kind`` takes as keyword arguments.
+
+    Raises:
+        InputError: a key is not known, or a value is not positive or of another type.
+
+    >>> keywords(sorted, {"reversed": True}, "sorting")
+    Traceback (most recent call last):
+    ...
+    epitaxy.core.errors.InputError: Wrong sorting settings: unknown key 'reversed'. Did you mean
+    'reverse'?
+    """
+    known = {
+        name: p.default
+        for name, p in inspect.signature(kind).parameters.items()
+        if p.kind is p.KEYWORD_ONLY and isinstance(p.default, int | float)
+    }
+    for key, value in values.items():
+        if key not in known:
+            raise InputError(f"Wrong {what} settings: unknown key {key!r}.{suggestion(key, known)}")
+        wanted = type(known[key])
+        fits = isinstance(value, int | float if wanted is float else wanted)
+        if not fits or (isinstance(value, int | float) and value <= 0):
+            raise InputError(
+                f"Wrong {what} settings: {key} = {value!r}; it must be a positive number "
+                f"({wanted.__name__})."
+            )
+    return dict(values)
+
+
 def _fault(kind: type[BaseModel], error: dict[str, Any]) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
@@ -60,8 +91,9 @@ def read_settings(settings: Settings) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"The settings file {str(path)!r} cannot be read: {error}.") from error
-    if not isinstance(content, dict):
+        reason = " ".join(str(error).split())
+        raise InputError(f"The settings file {str(path)!r} cannot be read: {reason}.") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"The settings file {str(path)!r} must hold lines 'key: value'.")
     return content
 

@@ -39,8 +39,11 @@ def predict(
         y_lower, y_upper, unit.
 
     Raises:
-        InputError: there is no model, or not one usable crystal.
+        InputError: there is no model, not one usable crystal, or ``out`` is one of the inputs.
     """
+    if out is not None:
+        given = [structures] if isinstance(structures, str | Path | StructureTable) else structures
+        keep_input(out, given)
     model = run if isinstance(run, PropertyModel) else load_model(run)
     if isinstance(structures, StructureTable):
         table = structures
@@ -58,6 +61,17 @@ def predict(
         write_prediction_csv(frame, out)
         _write_dropped(Path(out), predicted.dropped)
     return frame
+
+
+def keep_input(out: str | Path, given: Sequence[str | Path | StructureTable]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        InputError: ``out`` is one of the given files.
+    """
+    files = [Path(g).resolve() for g in given if not isinstance(g, StructureTable)]
+    if Path(out).resolve() in files:
+        raise InputError(f"The output {str(out)!r} is one of the inputs; give another file.")
 
 
 def as_frame(model: PropertyModel, predicted: Predicted) -> pd.DataFrame:

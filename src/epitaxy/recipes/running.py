@@ -94,8 +94,8 @@ def execute(
     if is_finished(out, config, overwrite=overwrite):
         logger.info("%s is already finished with these settings.", out)
         return read_run(out)
+    scalers = data.fit_scalers(scaling)
     with workspace(out, config) as folder:
-        scalers = data.fit_scalers(scaling)  # type: ignore[arg-type]
         torch.manual_seed(training.seed)
         model, plan = build(scalers)
         (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")

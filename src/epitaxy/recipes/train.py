@@ -12,11 +12,12 @@ from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import ENCODERS
 from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import prepare
+from epitaxy.recipes.data import data_name, prepare
 from epitaxy.recipes.options import (
     Settings,
     checked,
     describe_target,
+    keywords,
     read_settings,
     training_config,
 )
@@ -76,6 +77,7 @@ def train(
     recipe = checked(GraphRecipe, read_settings(graph), "graph")
     head_config = checked(HeadConfig, read_settings(head), "head")
     kind = ENCODERS[model]
+    shape = keywords(kind, read_settings(encoder), f"{model} encoder")
     names = as_list(target)
     table = read_table(data, target=names)
     for name in names:
@@ -83,25 +85,25 @@ def train(
     labelled = prepare(table, names, split, recipe, seed=config.seed)
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
-        network = kind(**read_settings(encoder), recipe=recipe)
+        network = kind(**shape, recipe=recipe)
         heads = {
             name: Head(network.width, spec, scalers[name], head_config)
             for name, spec in labelled.specs.items()
         }
-        made = PropertyModel(model, network, heads, {"data": str(data)})
+        made = PropertyModel(model, network, heads, {"data": data_name(data)})
         rows = tuple(PlanRow(group=g.name, origin="new") for g in made.depth_groups())
         return made, TransferPlan(strategy="scratch", rows=rows)
 
     settings = {
         "command": "train",
         "title": f"{model} from scratch: {', '.join(names)}",
-        "data": str(data),
+        "data": data_name(data),
         "target": names,
         "model": model,
         "scaling": scaling,
         "split": str(split) if isinstance(split, str | Path) else "given",
         "graph": recipe.model_dump(mode="json"),
-        "encoder": read_settings(encoder),
+        "encoder": shape,
         "head": head_config.model_dump(mode="json"),
         "properties": {n: s.model_dump(mode="json") for n, s in labelled.specs.items()},
     }

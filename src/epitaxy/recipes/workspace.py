@@ -21,10 +21,13 @@ from epitaxy.core.files import (
     write_text,
 )
 from epitaxy.core.hashing import content_hash
+from epitaxy.training.resume import FILE as RESUME_FILE
 
 logger = logging.getLogger("epitaxy")
 CONFIG = "config.yaml"
 HASH = "hash"
+NEEDED = {MARKER, CONFIG, "history.csv", RESUME_FILE}
+"""Files from which an interrupted run continues."""
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -33,11 +36,11 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the resolved configuration of a run folder, empty when there is none."""
-    path = folder / CONFIG
-    if not path.is_file():
+    """Return the resolved configuration of a run folder, empty when there is none to read."""
+    try:
+        content = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
         return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content if isinstance(content, dict) else {}
 
 
@@ -48,14 +51,15 @@ def is_finished(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
         InputError: another run, or something that is not ours, stands there.
     """
     check_output_folder(out)
-    found = read_config(out)
-    if not found or overwrite:
+    if overwrite or not out.is_dir() or not any(out.iterdir()):
         return False
-    if found.get(HASH) == config_hash(config):
+    found = read_config(out).get(HASH)
+    if found == config_hash(config):
         return True
+    what = "a run with other settings or data" if found else "something other than a finished run"
     raise InputError(
-        f"The output folder {str(out)!r} holds a run with other settings or data; give another "
-        "folder, or allow to overwrite it (--overwrite)."
+        f"The output folder {str(out)!r} holds {what}; give another folder, or allow to overwrite "
+        "it (--overwrite)."
     )
 
 
@@ -81,16 +85,21 @@ def workspace(out: Path, config: dict[str, Any]) -> Iterator[Path]:
                 ) from None
             _prepare(folder, config)
             yield folder
+            check_output_folder(out)  # somebody may have put something there meanwhile
             replace_folder(folder, out)
             Path(lock.name).unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, config: dict[str, Any]) -> None:
     stamp = config_hash(config)
+    check_output_folder(folder)
     if folder.exists() and read_config(folder).get(HASH) != stamp:
         shutil.rmtree(folder)
     if folder.exists():
         logger.info("Continuing the interrupted run in %s.", folder)
+        for path in folder.iterdir():
+            if path.is_file() and path.name not in NEEDED:
+                path.unlink()  # half written, or to be written again
         return
     folder.mkdir()
     (folder / MARKER).touch()

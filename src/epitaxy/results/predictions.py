@@ -150,7 +150,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
             f"There is no file {str(path)!r}; give the predictions.parquet of a run folder."
         )
     try:
-        frame = pd.read_parquet(path)
+        # An open file, because pandas takes a relative path with a colon for an address.
+        with path.open("rb") as file:
+            frame = pd.read_parquet(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"The file {str(path)!r} is not a readable Parquet table; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def read(location: str) -> Reading:
         InputError: the file is damaged, a structural column is missing, or lengths disagree.
     """
     try:
-        table = pq.read_table(location)
+        # An open file, because a relative path with a colon would be taken for an address.
+        with Path(location).open("rb") as file:
+            table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"Could not read {location!r} as a Parquet table: {error}.") from error
     missing = [name for name in STRUCTURAL if name not in table.column_names]
