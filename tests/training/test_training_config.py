@@ -1,6 +1,7 @@
 """Settings: what is refused, and that none is without effect."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from epitaxy.training.config import TrainingConfig
 PACKAGE = Path(epitaxy.__file__).parent
 
 
+@cache
 def attributes_read() -> set[str]:
     """Names of all attributes that the library reads, apart from the class itself."""
     found = set()
