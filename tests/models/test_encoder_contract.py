@@ -5,6 +5,7 @@ nearest neighbours, whatever their distance, so a network on them may jump where
 another; models that promise more test it in their own file.
 """
 
+import inspect
 import json
 
 import numpy as np
@@ -184,6 +185,15 @@ def test_settings_rebuild_the_network(name):
     assert ENCODERS[name](**net.encoder.settings(), recipe=net.recipe).settings() == (
         net.encoder.settings()
     )
+
+
+def test_settings_name_every_argument_but_the_recipe(name):
+    arguments = inspect.signature(ENCODERS[name]).parameters.keys() - {"recipe"}
+    assert encoder(name).settings().keys() == arguments
+    values = encoder(name).settings()
+    for key in arguments:
+        other = values[key] * 2 if isinstance(values[key], int | float) else values[key]
+        assert ENCODERS[name](**{**values, key: other}).settings()[key] == other
 
 
 def test_weights_are_drawn_from_the_seed(name):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from tiny import table
 
 from epitaxy.batches.batch import collate
 from epitaxy.checkpoints.cgcnn import RECIPE, import_cgcnn
@@ -16,6 +15,7 @@ from epitaxy.checkpoints.foreign import read_torch_file
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.elements import element_table
 from epitaxy.graphs.store import GraphArrays, build_graphs
+from tiny import table
 
 pytestmark = pytest.mark.shared
 

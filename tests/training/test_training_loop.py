@@ -127,6 +127,22 @@ def test_a_resumed_run_ends_with_the_same_bits(
     pd.testing.assert_frame_equal(history(straight), history(resumed), check_exact=True)
 
 
+def with_dropout(net):
+    mlp = net.heads[0].mlp
+    mlp.act = torch.nn.Sequential(mlp.act, torch.nn.Dropout(0.4))
+    return net
+
+
+def test_resuming_a_network_that_draws_random_numbers(tmp_path, monkeypatch):
+    whole, parts = with_dropout(model()), with_dropout(model())
+    settings = {"epochs": 4, "checkpoint_seconds": 0, "weights": "last"}
+    run(job(whole, **settings), tmp_path / "straight")
+    interrupted(job(with_dropout(model()), **settings), tmp_path / "resumed", monkeypatch, after=2)
+    torch.rand(17)
+    run(job(parts, **settings), tmp_path / "resumed")
+    assert not changed(tensors(whole), tensors(parts))
+
+
 def test_resuming_in_a_staged_transfer(tmp_path, monkeypatch):
     def made(net):
         plan = make_plan("full", net.depth_groups())
