@@ -1,6 +1,7 @@
 """What the documentation says must be true: links lead somewhere and commands parse."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 

@@ -103,3 +103,18 @@ def collate(
         targets=None if targets is None else torch.from_numpy(np.float32(targets)),
         state=state or {},
     )
+
+
+def without_graphs(n_crystals: int) -> GraphArrays:
+    """Return the arrays of crystals of which no atom is needed (their vectors are cached)."""
+    whole, real = np.zeros(0, np.int64), np.zeros(0, np.float32)
+    return GraphArrays(
+        n_atoms=np.zeros(n_crystals, np.int64),
+        atomic_numbers=np.zeros(0, np.uint8),
+        atom_weight=real,
+        n_bonds=whole,
+        bond_dst=whole,
+        bond_length=real,
+        bond_weight=real,
+        bond_vector=None,
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epitaxy.batches.batch import CrystalBatch, collate
+from epitaxy.batches.batch import CrystalBatch, collate, without_graphs
 from epitaxy.core.seeds import generator
 from epitaxy.graphs.store import GraphStore
 
@@ -85,7 +85,10 @@ class CrystalLoader:
             state = {
                 scope: torch.cat([self.cached[i][scope] for i in part]) for scope in self.cached[0]
             }
-        return collate(self.store.gather(self.rows[part]), targets, state)
+        # Pooled vectors need no graph any more, and gathering one is all that would cost.
+        pooled = set(state) == {"crystal"}
+        graphs = without_graphs(len(part)) if pooled else self.store.gather(self.rows[part])
+        return collate(graphs, targets, state)
 
     def cache_states(self, states: list[dict[str, Tensor]]) -> None:
         """Attach the cached prefix activations, one entry per crystal of `rows`."""
