@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import write_json
@@ -196,6 +195,9 @@ def matbench_folds(
             f"cannot be folded as {n_rows} rows; give n_rows of the published data set (at least "
             f"{MATBENCH_FOLDS})."
         )
+    # Here, because importing scikit-learn takes longer than most commands.
+    from sklearn.model_selection import KFold
+
     folds = KFold(MATBENCH_FOLDS, shuffle=True, random_state=MATBENCH_SEED)
     splits = []
     for number, (official_train, test) in enumerate(folds.split(np.arange(n_rows))):
