@@ -52,7 +52,8 @@ def atomic_file(target: str | Path) -> Iterator[Path]:
         InputError: the disk is full or the place cannot be written; ``target`` is as it was.
     """
     target = Path(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # Absolute, because pyarrow takes a relative path with a colon for an address.
+    temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
     with readable_disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,9 +86,11 @@ def check_output_folder(folder: str | Path) -> Path:
         InputError: ``folder`` is a file, or a folder with content that is not ours.
     """
     folder = Path(folder)
-    if folder.is_file():
+    with readable_disk_errors(folder):
+        is_file, is_used = folder.is_file(), folder.is_dir() and any(folder.iterdir())
+    if is_file:
         raise InputError(f"The output {str(folder)!r} is an existing file; give a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
+    if is_used and not is_ours(folder):
         raise InputError(
             f"The output folder {str(folder)!r} exists and was not written by epitaxy; "
             "give a new folder, or empty that one yourself."

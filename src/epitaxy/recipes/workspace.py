@@ -26,8 +26,8 @@ from epitaxy.training.resume import FILE as RESUME_FILE
 logger = logging.getLogger("epitaxy")
 CONFIG = "config.yaml"
 HASH = "hash"
-NEEDED = {MARKER, CONFIG, "history.csv", RESUME_FILE}
-"""Files from which an interrupted run continues."""
+NEEDED = {MARKER, CONFIG, "history.csv", RESUME_FILE, "logs"}
+"""From this an interrupted run continues."""
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -98,8 +98,11 @@ def _prepare(folder: Path, config: dict[str, Any]) -> None:
     if folder.exists():
         logger.info("Continuing the interrupted run in %s.", folder)
         for path in folder.iterdir():
-            if path.is_file() and path.name not in NEEDED:
-                path.unlink()  # half written, or to be written again
+            # Half written, or to be written again.
+            if path.name not in NEEDED and path.is_file():
+                path.unlink()
+            elif path.name not in NEEDED:
+                shutil.rmtree(path)
         return
     folder.mkdir()
     (folder / MARKER).touch()
