@@ -14,7 +14,7 @@ from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
-from epitaxy.reports.comparison_report import write_comparison_report
+from epitaxy.reports.comparison_report import write_prediction_report
 from epitaxy.results.comparison import Comparison, compare
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.sources.demo import example_files
@@ -26,6 +26,7 @@ DATA = "demo:semiconductors"
 TARGET = "gap"
 MODEL = "zoo:cgcnn-band-gap"
 FOLDS = 5
+NAMES = ("from scratch", "pre-trained and fine-tuned")
 BUDGET: dict[str, Any] = {
     "epochs": 60,
     "batch_size": 32,
@@ -96,8 +97,9 @@ def demo(out: str | Path = "demo-run") -> Demo:
         transfer.append(
             finetune(table, TARGET, MODEL, out / f"transfer-{number}", split=split, training=BUDGET)
         )
-    found = compare(_tested(scratch), _tested(transfer))
-    write_comparison_report(scratch[0].folder, transfer[0].folder, out / "comparison")
+    first, second = _tested(scratch), _tested(transfer)
+    found = compare(first, second)
+    write_prediction_report(first, second, out / "comparison", names=NAMES)
     examples = predict(transfer[0].folder, example_files(), out / "predictions.csv")
     write_json(out / "comparison.json", found.__dict__)
     return Demo(out, tuple(scratch), tuple(transfer), found, examples)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder
 from epitaxy.reports.figures.comparison import comparison
@@ -43,18 +45,44 @@ def write_comparison_report(
     """
     first, second = read_run(folder_a), read_run(folder_b)
     _refuse_nesting(out, first, second)
-    pairs = paired_rows(
-        first.predictions, second.predictions, split=split, property_name=property_name
-    )
-    found = Comparison.of(pairs)
-    names = _names(first, second)
-    figure = comparison(
+    return write_prediction_report(
         first.predictions,
         second.predictions,
-        names=names,
+        out,
+        names=_names(first, second),
         split=split,
         property_name=property_name,
     )
+
+
+def write_prediction_report(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    out: str | Path,
+    *,
+    names: tuple[str, str],
+    split: str = "test",
+    property_name: str | None = None,
+) -> Path:
+    """Compare two tables of predictions, of all folds of a cross-validation, say.
+
+    Args:
+        first: predictions of the reference.
+        second: predictions of the candidate for the same crystals.
+        out: folder to write.
+        names: what the two are called.
+        split: which rows count.
+        property_name: which property; None for the only one.
+
+    Returns:
+        The path of ``comparison.html``.
+
+    Raises:
+        InputError: the two are not about the same crystals, or ``out`` is not ours to write.
+    """
+    pairs = paired_rows(first, second, split=split, property_name=property_name)
+    found = Comparison.of(pairs)
+    figure = comparison(first, second, names=names, split=split, property_name=property_name)
     with atomic_folder(out) as folder:
         image = save_figure(figure, folder / "comparison.png", pairs)
         write_page(
