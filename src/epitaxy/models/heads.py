@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
 
 from epitaxy.batches.scalers import TargetScaler
@@ -17,7 +17,7 @@ class HeadConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: tuple[int, ...] = (32,)
+    hidden: tuple[PositiveInt, ...] = (32,)
     """Widths of the hidden layers; (32,) is CGCNN's, (32, 32) that of Chang 2022."""
     act: str = "softplus"
     """Activation: softplus, silu, relu, none."""
