@@ -140,8 +140,8 @@ def test_a_run_left_by_other_settings_is_not_continued(
 
     with monkeypatch.context() as patch:
         patch.setattr("epitaxy.recipes.running._score", stop)
-        assert epitaxy("train", salts, *OPTIONS, "--out", "run", "--seed", "5").code == 130
-    assert epochs_done(tmp_path / ".run.unfinished") == EPOCHS
+        assert epitaxy("train", salts, *OPTIONS, "--out", "run", "--epochs", "3").code == 130
+    assert epochs_done(tmp_path / ".run.unfinished") == 3
     found = epitaxy("train", salts, *OPTIONS, "--out", "run")
     assert "Continuing" not in found.err
     check_same(tmp_path / "run", whole)
