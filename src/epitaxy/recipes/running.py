@@ -32,6 +32,7 @@ from epitaxy.training.loop import Job, fit
 from epitaxy.training.losses import make_loss
 from epitaxy.training.optimisers import make_optimiser
 from epitaxy.training.resume import FILE as RESUME_FILE
+from epitaxy.training.threads import threads_for
 from epitaxy.transfer.plan import TransferPlan, apply_plan
 
 logger = logging.getLogger("epitaxy")
@@ -147,7 +148,11 @@ def _train(
         config=training,
         start=start,
     )
-    fit(job, fabric, folder)
+    # Without a graph to run (pooled vectors are cached) there is next to nothing to compute.
+    pooled = start > len(model.encoder.depth_groups())
+    bonds = 0.0 if pooled else float(data.store.n_bonds.mean()) * size
+    with threads_for(bonds):
+        fit(job, fabric, folder)
 
 
 def cacheable(model: PropertyModel, plan: TransferPlan, training: TrainingConfig) -> int:

@@ -1,0 +1,31 @@
+"""How many threads pay for a network of a given size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+BONDS_PER_THREAD = 4000
+"""Bonds of a batch below which one more thread costs more than it brings (docs/performance.md)."""
+
+
+@contextmanager
+def threads_for(bonds_per_batch: float) -> Iterator[int]:
+    """Use as many threads as pay, at most those that torch would use; undone afterwards.
+
+    Small tensors are not worth a second thread, and on a busy machine threads that wait for each
+    other are many times slower than one.
+
+    >>> with threads_for(100) as threads:
+    ...     threads
+    1
+    """
+    before = torch.get_num_threads()
+    threads = max(1, min(before, int(bonds_per_batch // BONDS_PER_THREAD)))
+    torch.set_num_threads(threads)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(before)
