@@ -207,12 +207,13 @@ def make_fabric(training: TrainingConfig, folder: Path) -> Fabric:
     """
     kind, _, number = training.device.partition(":")
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[training.precision]
+    loggers = [make_logger(name, folder) for name in training.logger]
     try:
         return Fabric(
             accelerator=kind,
             devices=[int(number)] if number else 1,
             precision=precision,
-            loggers=[make_logger(name, folder) for name in training.logger],
+            loggers=loggers,
         )
     except (RuntimeError, ValueError, TypeError) as error:
         raise InputError(
