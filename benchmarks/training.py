@@ -58,6 +58,7 @@ def epochs(
         optimiser="sgd",
         learning_rate=0.02,
         weight_decay=0.0,
+        loss="mse",
         schedule="cosine",
     )
     stop = options.train + options.val

@@ -40,6 +40,7 @@ COMMON: dict[str, Any] = {
     "schedule_epochs": 1000,
     "batch_size": 250,
     "weight_decay": 0.0,
+    "loss": "mse",
 }
 SINGLE = {
     **COMMON,

@@ -166,7 +166,7 @@ def test_the_same_command_twice_trains_once(epitaxy, salts, trained, monkeypatch
         ["--split", "random:9"],
         ["--unit", "meV"],
         ["--transform", "log1p"],
-        ["--set", "loss=l1"],
+        ["--set", "loss=mse"],
     ],
     ids=lambda other: other[0],
 )

@@ -174,7 +174,7 @@ CHANGES = {
     "schedule": {"schedule": "triangular"},
     "schedule_epochs": {"schedule_epochs": 8},
     "minimum_rate": {"schedule": "cosine", "minimum_rate": 0.005},
-    "loss": {"loss": "l1"},
+    "loss": {"loss": "mse"},
     "huber_delta": {"loss": "huber", "huber_delta": 0.1},
     "patience": {"patience": 1, "learning_rate": 0.3, "epochs": 9},
     "gradient_clip": {"gradient_clip": 0.01},

@@ -22,7 +22,7 @@ def history(folder) -> pd.DataFrame:
 
 def test_it_learns(tmp_path):
     net = model()
-    progression = run(job(net, epochs=30, learning_rate=0.02), tmp_path)
+    progression = run(job(net, epochs=30, learning_rate=0.02, loss="mse"), tmp_path)
     rows = history(tmp_path)
     assert rows["epoch"].tolist() == list(range(1, 31))
     assert rows["val_mae"].min() < 0.5 * rows["val_mae"].iloc[0]

@@ -36,7 +36,7 @@ class TrainingConfig(BaseModel):
     epochs when empty."""
     minimum_rate: float = Field(default=0.0, ge=0)
     """Learning rate at the end of the cosine schedule."""
-    loss: Literal["mse", "l1", "huber"] = "mse"
+    loss: Literal["mse", "l1", "huber"] = "l1"
     """Loss on the learning scale; missing labels do not count."""
     huber_delta: float = Field(default=1.0, gt=0)
     """Where the Huber loss turns linear, on the learning scale."""
