@@ -11,7 +11,7 @@ from epitaxy.core.progress import track
 from epitaxy.structures.building import Crystal, UnusableError
 from epitaxy.structures.parsing import crystal_from_file_or_reason
 
-PARALLEL_FROM = 200
+PARALLEL_FROM = 500
 """Below this many files starting worker processes takes longer than reading."""
 MOST_WORKERS = 8
 CHUNK = 50
