@@ -37,9 +37,7 @@ def main() -> None:
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--rows", type=int, default=1000, help="crystals of each table")
     options = parser.parse_args()
-    print(
-        "| table | tolerance | atoms / nodes | bonds / merged | largest change, eV | 99 % below | median |"
-    )
+    print("| table | tolerance | atoms | bonds | largest change, eV | 99 % below | median |")
     print("|---|---|---|---|---|---|---|")
     for name in TABLES:
         table = read_table(options.datasets / f"{name}.parquet", target="target")

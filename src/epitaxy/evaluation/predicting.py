@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.core.progress import Progress
+from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.store import build_graphs
 from epitaxy.models.property_model import PropertyModel
+from epitaxy.results.predictions import make_predictions
 from epitaxy.structures.table import Dropped, StructureTable
 
 BATCH = 256
@@ -57,6 +61,36 @@ def predict_table(
     loader = CrystalLoader(store, np.arange(len(store)), batch_size=BATCH)
     values = predict_loader(model, loader, label="predicting")
     return Predicted(store.ids, values, (*table.dropped, *store.failures))
+
+
+def prediction_frame(
+    specs: Mapping[str, PropertySpec],
+    ids: Sequence[str] | np.ndarray,
+    split: str,
+    values: np.ndarray,
+    labels: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Return predictions as the table of `results.predictions`, one row per crystal and property.
+
+    Args:
+        specs: P properties in the order of the columns of ``values``.
+        ids: (B,).
+        split: name of the part.
+        values: (B, P) in physical units.
+        labels: (B, P) in physical units, NaN where not known; None when none is known.
+    """
+    frames = [
+        make_predictions(
+            ids=ids,
+            property_name=name,
+            split=split,
+            y_pred=values[:, p],
+            y_true=None if labels is None else labels[:, p],
+            unit=spec.unit,
+        )
+        for p, (name, spec) in enumerate(specs.items())
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 @torch.no_grad()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +14,7 @@ import numpy as np
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.batches.scalers import Scaling, TargetScaler, Transform
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import cache_folder
+from epitaxy.core.files import atomic_file, cache_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.store import GraphStore, build_graphs
@@ -96,6 +97,12 @@ class Labelled:
             shuffle=shuffle,
             seed=seed,
         )
+
+
+def write_dropped(path: Path, dropped: Iterable[Dropped]) -> None:
+    """Write what could not be used as CSV (``id``, ``reason``), all or nothing."""
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "reason"), *dropped])
 
 
 def data_name(data: str | Path | StructureTable) -> str:

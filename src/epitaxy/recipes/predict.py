@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import atomic_file
-from epitaxy.evaluation.predicting import Predicted, predict_table
+from epitaxy.evaluation.predicting import predict_table, prediction_frame
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.results.predictions import make_predictions, write_prediction_csv
+from epitaxy.recipes.data import write_dropped
+from epitaxy.results.predictions import write_prediction_csv
 from epitaxy.structures.reading import read_structures
 from epitaxy.structures.table import Dropped, StructureTable
 
@@ -54,7 +52,7 @@ def predict(
     if len(predicted.ids) == 0:
         reason = predicted.dropped[0] if predicted.dropped else Dropped("-", "there is none")
         raise InputError(f"No crystal could be predicted; the first, {reason.id}: {reason.reason}")
-    frame = as_frame(model, predicted)
+    frame = prediction_frame(model.specs, predicted.ids, "new", predicted.values)
     for dropped in predicted.dropped[:5]:
         logger.warning("Left out %s: %s", dropped.id, dropped.reason)
     if out is not None:
@@ -74,27 +72,10 @@ def keep_input(out: str | Path, given: Sequence[str | Path | StructureTable]) ->
         raise InputError(f"The output {str(out)!r} is one of the inputs; give another file.")
 
 
-def as_frame(model: PropertyModel, predicted: Predicted) -> pd.DataFrame:
-    """Return predictions as the table of `results.predictions`, split ``new``."""
-    frames = [
-        make_predictions(
-            ids=predicted.ids,
-            property_name=name,
-            split="new",
-            y_pred=predicted.values[:, p],
-            y_true=np.full(len(predicted.ids), np.nan),
-            unit=spec.unit,
-        )
-        for p, (name, spec) in enumerate(model.specs.items())
-    ]
-    return pd.concat(frames, ignore_index=True)
-
-
 def _write_dropped(out: Path, dropped: Sequence[Dropped]) -> None:
     beside = out.with_name(f"{out.name}.dropped.csv")
     if not dropped:
         beside.unlink(missing_ok=True)
         return
     logger.warning("%d crystals were left out; see %s.", len(dropped), beside)
-    with atomic_file(beside) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([("id", "reason"), *dropped])
+    write_dropped(beside, dropped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from epitaxy.checkpoints.model_files import load_model, save_model
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import write_json
 from epitaxy.core.hashing import content_hash
-from epitaxy.evaluation.predicting import BATCH, predict_loader
+from epitaxy.evaluation.predicting import BATCH, predict_loader, prediction_frame
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import PARTS, Labelled
+from epitaxy.recipes.data import PARTS, Labelled, write_dropped
 from epitaxy.recipes.workspace import is_finished, read_config, workspace
 from epitaxy.reports.run_report import write_run_report
 from epitaxy.results.metrics import metrics
-from epitaxy.results.predictions import make_predictions, read_predictions, write_predictions
+from epitaxy.results.predictions import read_predictions, write_predictions
 from epitaxy.training.caching import cache_prefix
 from epitaxy.training.config import TrainingConfig
 from epitaxy.training.loop import Job, fit
@@ -178,24 +177,13 @@ def _score(
             continue
         loader = data.loader(part, scalers, batch_size=BATCH)
         values, labels = predict_loader(model, loader), data.labels(part)
-        frames += [
-            make_predictions(
-                ids=ids,
-                property_name=name,
-                split=part,
-                y_pred=values[:, p],
-                y_true=labels[:, p],
-                unit=spec.unit,
-            )
-            for p, (name, spec) in enumerate(data.specs.items())
-        ]
+        frames.append(prediction_frame(data.specs, ids, part, values, labels))
     predictions = pd.concat(frames, ignore_index=True)
     write_predictions(predictions, folder / "predictions.parquet")
     write_json(folder / "metrics.json", metrics(predictions))
     save_model(model, folder)
     if data.dropped:
-        with (folder / "dropped.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("id", "reason"), *data.dropped])
+        write_dropped(folder / "dropped.csv", data.dropped)
     write_run_report(folder)
 
 
