@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epitaxy.batches.angles import Angles, Rays, make_angles
 from epitaxy.graphs.store import GraphArrays
 
 
@@ -37,13 +38,13 @@ class CrystalBatch:
     """(E,) float32, Å."""
     bond_weight: Tensor
     """(E,) float32."""
-    bond_vector: Tensor | None = None
-    """(E, 3) float32, destination minus source, Å; None unless the recipe asks for it."""
+    rays: Rays | None = None
+    """What angles follow from; None unless the recipe keeps bond vectors."""
     targets: Tensor | None = None
     """(B, P) float32 on the learning scale, NaN where not known."""
     state: dict[str, Tensor] = field(default_factory=dict)
-    """Cached activations of a frozen prefix: ``atoms`` (N, F), ``bonds`` (E, F) or ``crystal``
-    (B, F); empty when the network runs from its input."""
+    """Cached activations of a frozen prefix: ``atoms`` (N, F), ``bonds`` (E, F), ``angles`` (A, F)
+    or ``crystal`` (B, F); empty when the network runs from its input."""
 
     def __len__(self) -> int:
         return len(self.atom_offsets) - 1
@@ -55,6 +56,12 @@ class CrystalBatch:
         counts = torch.bincount(self.bond_dst, minlength=len(self.atomic_numbers))
         return order, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
+    @cached_property
+    def angles(self) -> Angles:
+        """Pairs of bonds at one atom, made when first asked for, on the device of the batch."""
+        assert self.rays is not None
+        return make_angles(self.rays, self.bond_offsets, self.bond_dst)
+
     def to(self, device: torch.device | str) -> CrystalBatch:
         """Return the batch on ``device`` (itself when it is there already)."""
         if self.atomic_numbers.device == torch.device(device):
@@ -65,6 +72,8 @@ class CrystalBatch:
             if isinstance(value := getattr(self, f.name), Tensor)
         }
         state = {k: v.to(device, non_blocking=True) for k, v in self.state.items()}
+        if self.rays is not None:
+            moved["rays"] = self.rays.map(lambda t: t.to(device, non_blocking=True))
         return replace(self, **moved, state=state)
 
     def double(self) -> CrystalBatch:
@@ -74,6 +83,8 @@ class CrystalBatch:
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor) and value.is_floating_point()
         }
+        if self.rays is not None:
+            moved["rays"] = self.rays._replace(direction=self.rays.direction.double())
         return replace(self, **moved, state={k: v.double() for k, v in self.state.items()})
 
 
@@ -89,7 +100,7 @@ def collate(
         np.cumsum(counts, out=total[1:])
         return torch.from_numpy(total)
 
-    vectors = arrays.bond_vector
+    rays = arrays.rays
     return CrystalBatch(
         atomic_numbers=torch.from_numpy(arrays.atomic_numbers.astype(np.int64)),
         atom_weight=torch.from_numpy(arrays.atom_weight),
@@ -99,7 +110,16 @@ def collate(
         bond_dst=torch.from_numpy(arrays.bond_dst.astype(np.int64)),
         bond_length=torch.from_numpy(arrays.bond_length),
         bond_weight=torch.from_numpy(arrays.bond_weight),
-        bond_vector=None if vectors is None else torch.from_numpy(vectors),
+        rays=None
+        if rays is None
+        else Rays(
+            offsets(rays.n_rays),
+            torch.from_numpy(rays.ray_bond),
+            torch.from_numpy(rays.ray_direction),
+            torch.from_numpy(rays.ray_partner),
+            torch.from_numpy(rays.bond_mirror),
+            rays.tolerance,
+        ),
         targets=None if targets is None else torch.from_numpy(np.float32(targets)),
         state=state or {},
     )
@@ -116,5 +136,4 @@ def without_graphs(n_crystals: int) -> GraphArrays:
         bond_dst=whole,
         bond_length=real,
         bond_weight=real,
-        bond_vector=None,
     )

@@ -12,11 +12,11 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json
-from epitaxy.graphs.chunk import COLUMNS, Chunk
+from epitaxy.graphs.chunk import COLUMNS, RAYS, Chunk
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.structures.table import Dropped
 
-FORMAT = 1
+FORMAT = 2
 """Raise when the stored arrays, a rule or the merging change; older folders are then rebuilt."""
 
 
@@ -30,7 +30,7 @@ class Packed(NamedTuple):
 
 def column_names(recipe: GraphRecipe) -> list[str]:
     """Return the names of the arrays that a recipe yields."""
-    return [name for name in COLUMNS if name != "bond_vector" or recipe.bond_vectors]
+    return [name for name in COLUMNS if name not in RAYS or recipe.bond_vectors]
 
 
 def in_memory(chunks: Iterable[Chunk], recipe: GraphRecipe) -> Packed:
@@ -88,14 +88,16 @@ def read(folder: Path, recipe: GraphRecipe) -> Packed | None:
         lengths = {name: len(array) for name, array in columns.items()}
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
-    counts = {name: columns[name] for name in ("node_counts", "bond_counts", "atom_counts")}
     ends = {
-        "atomic_numbers": counts["node_counts"],
-        "bond_dst": counts["bond_counts"],
-        "atom_class": counts["atom_counts"],
+        "atomic_numbers": "node_counts",
+        "bond_dst": "bond_counts",
+        "atom_class": "atom_counts",
+        "ray_bond": "ray_counts",
     }
-    whole = lengths == meta["lengths"] and len(counts["node_counts"]) == len(meta["ids"])
-    whole = whole and all(lengths[name] == c.sum() for name, c in ends.items())
+    whole = lengths == meta["lengths"] and len(columns["node_counts"]) == len(meta["ids"])
+    whole = whole and all(
+        lengths[name] == columns[counts].sum() for name, counts in ends.items() if name in columns
+    )
     return Packed(meta["ids"], failures, columns) if whole else None
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from epitaxy.graphs.elements import MAX_ATOMIC_NUMBER
-from epitaxy.graphs.merge import Merged, merge
-from epitaxy.graphs.ragged import offsets_of
+from epitaxy.graphs.merge import BondPairs, Merged, Rays, merge
+from epitaxy.graphs.ragged import offsets_of, ranges
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.rules import RULES
 from epitaxy.graphs.search import Cells, Images, cell_heights
@@ -37,10 +37,18 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "bond_dst": ("<i4", ()),
     "bond_length": ("<f4", ()),
     "bond_weight": ("<f4", ()),
-    "bond_vector": ("<f4", (3,)),
+    "ray_counts": ("<i8", ()),
+    "n_rays": ("<i4", ()),
+    "bond_mirror": ("<i4", ()),
+    "ray_bond": ("<i4", ()),
+    "ray_partner": ("<i4", ()),
+    "ray_direction": ("<f4", (3,)),
 }
-"""Stored arrays: dtype and shape of one element. The first three have one element per crystal,
-`atom_class` one per atom before merging; `bond_dst` and `atom_class` count within the crystal."""
+"""Stored arrays: dtype and shape of one element. Names with ``_counts`` have one element per
+crystal, `atom_class` one per atom before merging; numbers of nodes, bonds and rays count within the
+crystal."""
+RAYS = frozenset({"ray_counts", "n_rays", "bond_mirror"}) | {c for c in COLUMNS if "ray_" in c}
+"""The arrays that only recipes with bond vectors have."""
 
 
 class Chunk(NamedTuple):
@@ -61,7 +69,7 @@ def build_chunk(table: StructureTable, recipe: GraphRecipe) -> Chunk:
     good = table.select(np.array([not r for r in reasons], dtype=bool))
     images = _search(good, recipe)
     failures = [Dropped(str(i), r) for i, r in zip(table.ids, reasons, strict=True) if r]
-    reasons = _reasons_after(good, recipe, images)
+    reasons = _reasons_after(good, images)
     if any(reasons):
         failures += [Dropped(str(i), r) for i, r in zip(good.ids, reasons, strict=True) if r]
         good = good.select(np.array([not r for r in reasons], dtype=bool))
@@ -149,16 +157,10 @@ def _reasons_before(table: StructureTable, recipe: GraphRecipe) -> list[str]:
     return reasons
 
 
-def _reasons_after(table: StructureTable, recipe: GraphRecipe, images: Images) -> list[str]:
+def _reasons_after(table: StructureTable, images: Images) -> list[str]:
     """Return a reason per crystal that only its bonds reveal."""
     crystal = np.repeat(_crystal_of_atom(table), images.counts)
     reasons = [""] * len(table)
-    if recipe.bond_vectors:
-        for row in np.unique(crystal[images.length > recipe.cutoff]):
-            reasons[row] = (
-                f"An atom has fewer than {recipe.neighbours} neighbours within {recipe.cutoff:g} Å "
-                "and bonds that fill the list have no direction; use the rule 'nearest'."
-            )
     for row in np.unique(crystal[images.length < MIN_DISTANCE]):
         reasons[row] = (
             f"Two atoms are less than {MIN_DISTANCE} Å apart; remove atoms that are entered twice."
@@ -169,19 +171,12 @@ def _reasons_after(table: StructureTable, recipe: GraphRecipe, images: Images) -
 def _columns(table: StructureTable, recipe: GraphRecipe, images: Images) -> dict[str, np.ndarray]:
     """Merge where the recipe asks for it, and number nodes and bonds within their crystal."""
     crystal = _crystal_of_atom(table)
-    if recipe.bond_vectors or recipe.merge_tolerance == 0:
-        atoms = np.arange(len(crystal))
-        graph = Merged(
-            atoms,
-            np.ones(len(atoms)),
-            atoms,
-            images.counts,
-            images.dst,
-            images.length,
-            np.ones(len(images.dst)),
-        )
+    directions = _directions(table, images) if recipe.bond_vectors else None
+    if recipe.merge_tolerance == 0:
+        graph = _unmerged(images, with_rays=recipe.bond_vectors)
     else:
-        graph = merge(crystal, table.atomic_numbers, images, recipe.merge_tolerance)
+        pairs = None if directions is None else bond_pairs(images, directions, recipe)
+        graph = merge(crystal, table.atomic_numbers, images, recipe.merge_tolerance, pairs)
     crystal_of_node = crystal[graph.representative]
     node_counts = np.bincount(crystal_of_node, minlength=len(table))
     first_node = offsets_of(node_counts)[:-1]
@@ -199,15 +194,77 @@ def _columns(table: StructureTable, recipe: GraphRecipe, images: Images) -> dict
         "bond_length": graph.bond_length,
         "bond_weight": graph.bond_weight,
     }
-    if recipe.bond_vectors:
-        columns["bond_vector"] = _vectors(table, images)
+    if graph.rays is not None and directions is not None:
+        columns |= _ray_columns(graph.rays, bond_counts, crystal_of_node, images)
+        columns["ray_direction"] = directions[graph.rays.image]
+        if not excludes_itself(recipe):
+            columns["ray_partner"] = np.full(len(graph.rays.image), -1)
     return {name: array.astype(COLUMNS[name][0]) for name, array in columns.items()}
 
 
-def _vectors(table: StructureTable, images: Images) -> np.ndarray:
-    """Return destination minus source, (E, 3), Å."""
-    src = np.repeat(np.arange(len(table.frac_coords)), images.counts)
-    delta = table.frac_coords[images.dst] - table.frac_coords[src] + images.shift
-    lattices = table.lattices[_crystal_of_atom(table)[src]]
-    vectors: np.ndarray = np.einsum("ei,eij->ej", delta, lattices)
-    return vectors
+def _unmerged(images: Images, *, with_rays: bool) -> Merged:
+    atoms, bonds = np.arange(len(images.counts)), np.arange(len(images.dst))
+    rays = None
+    if with_rays:
+        assert images.reverse is not None
+        rays = Rays(bonds, images.counts, bonds, images.reverse)
+    ones = np.ones(len(bonds))
+    return Merged(
+        atoms, np.ones(len(atoms)), atoms, images.counts, images.dst, images.length, ones, rays
+    )
+
+
+def excludes_itself(recipe: GraphRecipe) -> bool:
+    """Tell whether a bond between images of one atom makes no angle with its own continuation.
+
+    The straight angle between a bond and the same bond one cell on counts like every other, or the
+    choice of the cell would matter; the original leaves it out.
+    """
+    return recipe.rule == "alignn-2023"
+
+
+def bond_pairs(images: Images, directions: np.ndarray, recipe: GraphRecipe) -> BondPairs:
+    """Return all pairs of a bond and the bonds at its end, with the angle there."""
+    assert images.reverse is not None
+    counts = images.counts[images.dst]
+    target = np.repeat(np.arange(len(images.dst)), counts)
+    source = ranges(offsets_of(images.counts)[images.dst], counts)
+    if excludes_itself(recipe):
+        other = source != target
+        target, source = target[other], source[other]
+    cosine = np.einsum("ak,ak->a", directions[source], directions[images.reverse[target]])
+    return BondPairs(source, target, cosine)
+
+
+def _ray_columns(
+    rays: Rays, bond_counts: np.ndarray, crystal_of_node: np.ndarray, images: Images
+) -> dict[str, np.ndarray]:
+    """Number rays and their bonds within their crystal."""
+    assert images.reverse is not None
+    crystal_of_ray = np.repeat(crystal_of_node, rays.counts)
+    ray_counts = np.bincount(crystal_of_ray, minlength=len(bond_counts))
+    first_ray = offsets_of(ray_counts)[:-1]
+    place = np.full(len(images.dst), -1)
+    place[rays.image] = np.arange(len(rays.image))
+    origin = np.repeat(np.arange(len(images.counts)), images.counts)
+    own = images.dst[rays.image] == origin[rays.image]
+    partner = place[images.reverse[rays.image]] - first_ray[crystal_of_ray]
+    return {
+        "ray_counts": ray_counts,
+        "n_rays": rays.counts,
+        "bond_mirror": rays.mirror - np.repeat(first_ray, bond_counts),
+        "ray_bond": rays.bond - offsets_of(bond_counts)[:-1][crystal_of_ray],
+        "ray_partner": np.where(own, partner, -1),
+    }
+
+
+def _directions(table: StructureTable, images: Images) -> np.ndarray:
+    """Return unit vectors from source to destination, (E, 3)."""
+    vectors = images.vector
+    if vectors is None:
+        src = np.repeat(np.arange(len(table.frac_coords)), images.counts)
+        delta = table.frac_coords[images.dst] - table.frac_coords[src] + images.shift
+        lattices = table.lattices[_crystal_of_atom(table)[src]]
+        vectors = np.einsum("ei,eij->ej", delta, lattices)
+    directions: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return directions

@@ -51,6 +51,11 @@ class Images(NamedTuple):
     """(E, 3) int64 lattice vectors added to it."""
     length: np.ndarray
     """(E,) float64 distance, Å."""
+    reverse: np.ndarray | None = None
+    """(E,) int64 the image that goes back: ends swapped, vector negated, never itself; only from
+    symmetric rules."""
+    vector: np.ndarray | None = None
+    """(E, 3) float64 destination minus source, Å; only where it does not follow from `shift`."""
 
 
 def nearest_images(cells: Cells, *, wanted: int, cutoff: float, tolerance: float) -> Images:
@@ -209,7 +214,7 @@ def _trim(
     found: Images, radius: np.ndarray, wanted: int, cutoff: float, tolerance: float
 ) -> tuple[np.ndarray, Images]:
     """Sort and cut; return which atoms are complete and the images of those."""
-    counts, dst, shift, length = found
+    counts, dst, shift, length = found[:4]
     starts = offsets_of(counts)[:-1]
     atom = np.repeat(np.arange(len(counts)), counts)
     inner = np.arange(len(length)) - starts[atom]
@@ -238,7 +243,7 @@ def _in_atom_order(parts: list[tuple[np.ndarray, Images]], n_atoms: int) -> Imag
             np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.int64), np.zeros(0)
         )
     ]
-    counts, dst, shift, length = (np.concatenate(f) for f in zip(*images, strict=True))
+    counts, dst, shift, length = (np.concatenate(f) for f in zip(*(i[:4] for i in images), strict=True))
     assert len(atoms) == n_atoms
     order = np.argsort(atoms)
     take = ranges(offsets_of(counts)[:-1][order], counts[order])

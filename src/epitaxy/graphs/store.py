@@ -34,8 +34,30 @@ class GraphArrays(NamedTuple):
     """(E,) float32, Å."""
     bond_weight: np.ndarray
     """(E,) float32 equal bonds that this one stands for."""
-    bond_vector: np.ndarray | None
-    """(E, 3) float32 destination minus source, Å; only with ``recipe.bond_vectors``."""
+    rays: RayArrays | None = None
+    """Only with ``recipe.bond_vectors``."""
+
+
+class RayArrays(NamedTuple):
+    """What the angles between bonds follow from: R rays, the bonds of each node in true directions.
+
+    A merged bond has lost its direction. The rays keep the surroundings of each node's
+    representative atom: a ray is one bond as it was before merging.
+    """
+
+    n_rays: np.ndarray
+    """(N,) int64 rays that start at each node; rays are grouped by node."""
+    ray_bond: np.ndarray
+    """(R,) int64 the bond that stands for the ray, numbered within these arrays."""
+    ray_direction: np.ndarray
+    """(R, 3) float32 unit vector away from the node."""
+    ray_partner: np.ndarray
+    """(R,) int64 the opposite ray of a bond between images of one atom, where the recipe leaves
+    this pair out; -1 elsewhere."""
+    bond_mirror: np.ndarray
+    """(E,) int64 ray at the destination of each bond that leads back along it."""
+    tolerance: float
+    """Cosines whose difference is below this may be merged."""
 
 
 class Subset(NamedTuple):
@@ -67,6 +89,7 @@ class GraphStore:
         self.node_offsets = offsets_of(columns["node_counts"])
         self.bond_offsets = offsets_of(columns["bond_counts"])
         self.atom_offsets = offsets_of(columns["atom_counts"])
+        self.ray_offsets = offsets_of(columns["ray_counts"]) if "ray_counts" in columns else None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -142,7 +165,24 @@ class GraphStore:
             bond_dst=first + column["bond_dst"][bonds],
             bond_length=column["bond_length"][bonds],
             bond_weight=column["bond_weight"][bonds],
-            bond_vector=column["bond_vector"][bonds] if "bond_vector" in column else None,
+            rays=self._rays(rows, nodes, bonds) if self.ray_offsets is not None else None,
+        )
+
+    def _rays(self, rows: np.ndarray, nodes: np.ndarray, bonds: np.ndarray) -> RayArrays:
+        assert self.ray_offsets is not None
+        n_rays = self.ray_offsets[rows + 1] - self.ray_offsets[rows]
+        n_bonds = self.bond_offsets[rows + 1] - self.bond_offsets[rows]
+        rays = ranges(self.ray_offsets[rows], n_rays)
+        first_ray, first_bond = offsets_of(n_rays)[:-1], offsets_of(n_bonds)[:-1]
+        column = self.columns
+        partner = column["ray_partner"][rays].astype(np.int64)
+        return RayArrays(
+            n_rays=column["n_rays"][nodes].astype(np.int64),
+            ray_bond=np.repeat(first_bond, n_rays) + column["ray_bond"][rays],
+            ray_direction=column["ray_direction"][rays],
+            ray_partner=np.where(partner < 0, -1, partner + np.repeat(first_ray, n_rays)),
+            bond_mirror=np.repeat(first_ray, n_bonds) + column["bond_mirror"][bonds],
+            tolerance=self.recipe.merge_tolerance,
         )
 
     def node_of_atoms(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:

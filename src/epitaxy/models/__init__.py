@@ -2,5 +2,8 @@
 
 from epitaxy.core.registry import Registry
 
-ENCODERS = Registry("model", {"cgcnn": "epitaxy.models.cgcnn:CGCNN"})
+ENCODERS = Registry(
+    "model",
+    {"alignn": "epitaxy.models.alignn:ALIGNN", "cgcnn": "epitaxy.models.cgcnn:CGCNN"},
+)
 """Name -> `Encoder` class. To add one: a file here and a line in this table."""

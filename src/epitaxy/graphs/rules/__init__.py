@@ -5,8 +5,10 @@ from epitaxy.core.registry import Registry
 RULES = Registry(
     "neighbour rule",
     {
+        "alignn-2023": "epitaxy.graphs.rules.alignn_2023:alignn_2023",
         "cgcnn": "epitaxy.graphs.rules.cgcnn:cgcnn",
         "nearest": "epitaxy.graphs.rules.nearest:nearest",
+        "symmetric": "epitaxy.graphs.rules.symmetric:symmetric",
     },
 )
 """Name -> function ``(cells, recipe) -> Images``."""
