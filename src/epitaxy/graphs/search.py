@@ -243,7 +243,9 @@ def _in_atom_order(parts: list[tuple[np.ndarray, Images]], n_atoms: int) -> Imag
             np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.int64), np.zeros(0)
         )
     ]
-    counts, dst, shift, length = (np.concatenate(f) for f in zip(*(i[:4] for i in images), strict=True))
+    counts, dst, shift, length = (
+        np.concatenate(f) for f in zip(*(i[:4] for i in images), strict=True)
+    )
     assert len(atoms) == n_atoms
     order = np.argsort(atoms)
     take = ranges(offsets_of(counts)[:-1][order], counts[order])

@@ -1,13 +1,13 @@
-"""ALIGNN: atomistic line graph neural network.
+"""ALIGNN, the atomistic line graph neural network.
 
-K. Choudhary and B. DeCost, npj Comput. Mater. 7, 185 (2021); sizes and conventions of the released
-version 2023.4.1, which Devi et al., npj Comput. Mater. 10, 300 (2024) trained.
+K. Choudhary and B. DeCost, npj Comput. Mater. 7, 185 (2021), with the sizes and conventions of the
+released version 2023.4.1, which Devi et al., npj Comput. Mater. 10, 300 (2024) trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,33 +16,57 @@ from epitaxy.batches.batch import CrystalBatch
 from epitaxy.graphs.elements import element_table
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
-from epitaxy.nn.edge_gated_conv import EdgeGatedConv, Edges
-from epitaxy.nn.norm import WeightedBatchNorm
+from epitaxy.models.heads import HeadConfig
+from epitaxy.nn.bases import radial_basis
+from epitaxy.nn.edge_gated_conv import EdgeGatedConv
+from epitaxy.nn.edges import Edges
+from epitaxy.nn.norm import Norm, NormKind, make_norm
 from epitaxy.nn.segments import segment_mean
 
-RECIPE = GraphRecipe(rule="symmetric", bond_vectors=True)
+LENGTHS = (0.0, 8.0, 80)
+"""First and last centre (Å) and number of radial basis functions of the bond length."""
+COSINES = (-1.0, 1.0, 40)
+"""The same for the cosine of an angle."""
 
 
 class Embedding(nn.Module):
-    """Linear, batch norm, SiLU: (N, in) -> (N, out)."""
+    """Linear, normalisation, SiLU: (N, inputs) -> (N, outputs)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: NormKind) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs)
-        self.norm = WeightedBatchNorm(outputs)
+        self.norm: Norm = make_norm(norm, outputs)
 
     def forward(self, rows: Tensor, weights: Tensor) -> Tensor:
         """``weights`` (N,) counts equal rows."""
-        mapped = self.linear(rows)
+        mapped: Tensor = self.linear(rows)
         return nn.functional.silu(self.norm(mapped.to(self.norm.weight.dtype), weights))
 
 
 class ALIGNN(Encoder):
-    """Messages between atoms along bonds, and between bonds along angles.
+    """Messages between atoms along bonds, and between bonds along the angles they make.
+
+    Args:
+        width: length of atom, bond and angle vectors.
+        embedding: width of the hidden layer that embeds lengths and cosines.
+        alignn_layers: convolutions on bonds, each followed by one on angles.
+        gcn_layers: convolutions on bonds alone, at the end.
+        norm: ``batch`` (as published) or ``layer``.
+        recipe: graph recipe; must keep bond vectors.
+
+    The published network has 1,024 parameters more, which never receive a gradient (Devi 2024: two
+    normalisations whose results are not read).
 
     >>> sum(p.numel() for p in ALIGNN().parameters())
     4025472
     """
+
+    default_recipe = GraphRecipe(rule="symmetric", bond_vectors=True)
+    default_head = HeadConfig(hidden=(), first=False)
+    bonds_per_thread = 400
+    lengths: Tensor
+    cosines: Tensor
+    elements: Tensor
 
     def __init__(
         self,
@@ -51,82 +75,143 @@ class ALIGNN(Encoder):
         embedding: int = 64,
         alignn_layers: int = 4,
         gcn_layers: int = 4,
+        norm: NormKind = "batch",
         recipe: GraphRecipe | None = None,
     ) -> None:
         super().__init__()
-        self.recipe = recipe or RECIPE
-        self.width, self.embedding = width, embedding
+        self.recipe = recipe or self.default_recipe
+        if not self.recipe.bond_vectors:
+            message = "ALIGNN needs a graph recipe with bond_vectors=True"
+            raise ValueError(message)
+        self.width, self.embedding, self.norm = width, embedding, norm
         table = torch.tensor(element_table(), dtype=torch.float32)
+        # Constants of the architecture, not weights: they are rebuilt, never stored.
         self.register_buffer("elements", table, persistent=False)
-        self.register_buffer("lengths", torch.linspace(0, 8, 80, dtype=torch.float64), persistent=False)
-        self.register_buffer("cosines", torch.linspace(-1, 1, 40, dtype=torch.float64), persistent=False)
-        self.atom_embedding = Embedding(table.shape[1], width)
-        self.bond_embedding = nn.ModuleList([Embedding(80, embedding), Embedding(embedding, width)])
-        self.angle_embedding = nn.ModuleList([Embedding(40, embedding), Embedding(embedding, width)])
-        self.bond_convs = nn.ModuleList(EdgeGatedConv(width) for _ in range(alignn_layers))
+        for name, (first, last, count) in (("lengths", LENGTHS), ("cosines", COSINES)):
+            centres = torch.linspace(first, last, count, dtype=torch.float64)
+            self.register_buffer(name, centres, persistent=False)
+        self.atom_embedding = Embedding(table.shape[1], width, norm)
+        self.bond_embedding = self._two_layers(LENGTHS[2])
+        self.angle_embedding = self._two_layers(COSINES[2])
+        self.bond_convs = nn.ModuleList(EdgeGatedConv(width, norm) for _ in range(alignn_layers))
+        # Nobody reads the angles after the last ALIGNN layer, nor the bonds after the last of all.
         self.angle_convs = nn.ModuleList(
-            EdgeGatedConv(width, updates_edges=t + 1 < alignn_layers) for t in range(alignn_layers)
+            EdgeGatedConv(width, norm if t < alignn_layers else None, nodes_norm=norm)
+            for t in range(1, alignn_layers + 1)
         )
         self.gcn_convs = nn.ModuleList(
-            EdgeGatedConv(width, updates_edges=t + 1 < gcn_layers) for t in range(gcn_layers)
+            EdgeGatedConv(width, norm if t < gcn_layers else None, nodes_norm=norm)
+            for t in range(1, gcn_layers + 1)
         )
 
-    def settings(self):
-        return {"width": self.width, "embedding": self.embedding, "alignn_layers": len(self.bond_convs), "gcn_layers": len(self.gcn_convs)}
+    def _two_layers(self, inputs: int) -> nn.ModuleList:
+        return nn.ModuleList(
+            [
+                Embedding(inputs, self.embedding, self.norm),
+                Embedding(self.embedding, self.width, self.norm),
+            ]
+        )
 
-    def depth_groups(self):
-        groups = [DepthGroup("embedding", (self.atom_embedding, self.bond_embedding, self.angle_embedding))]
-        for t,(a,b) in enumerate(zip(self.bond_convs,self.angle_convs),1):
-            groups.append(DepthGroup(f"alignn-{t}", (a,b)))
-        for t,a in enumerate(self.gcn_convs,1):
-            groups.append(DepthGroup(f"gcn-{t}", (a,)))
-        return groups
+    def settings(self) -> dict[str, Any]:
+        """Return the keyword arguments that rebuild the network."""
+        return {
+            "width": self.width,
+            "embedding": self.embedding,
+            "alignn_layers": len(self.bond_convs),
+            "gcn_layers": len(self.gcn_convs),
+            "norm": self.norm,
+        }
 
-    def advance(self, group, state, batch):
-        bonds, angles = self._edges(batch)
-        dtype = self.atom_embedding.linear.weight.dtype
+    def depth_groups(self) -> Sequence[DepthGroup]:
+        """Return the embeddings, bonds-1, angles-1, ..., gcn-1, ...; tagged by what they act on."""
+        first = frozenset({"embedding"})
+        two, three = frozenset({"conv", "two-body"}), frozenset({"conv", "three-body"})
+        groups = [
+            DepthGroup("atom-embedding", (self.atom_embedding,), first),
+            DepthGroup("bond-embedding", (self.bond_embedding,), first),
+            DepthGroup("angle-embedding", (self.angle_embedding,), first),
+        ]
+        pairs = zip(self.bond_convs, self.angle_convs, strict=True)
+        for t, (bonds, angles) in enumerate(pairs, 1):
+            groups.append(DepthGroup(f"bonds-{t}", (bonds,), two))
+            groups.append(DepthGroup(f"angles-{t}", (angles,), three))
+        return groups + [
+            DepthGroup(f"gcn-{t}", (conv,), two) for t, conv in enumerate(self.gcn_convs, 1)
+        ]
+
+    def advance(self, group: int, state: State, batch: CrystalBatch) -> State:
+        """Run an embedding (groups 0 to 2) or a convolution."""
+        graph = self._graph(batch)
         if group == 0:
-            x = self.atom_embedding(self.elements.to(dtype).index_select(0, batch.atomic_numbers), batch.atom_weight.to(dtype))
-            y = _rbf(batch.bond_length.to(dtype), self.lengths.to(dtype))
-            for layer in self.bond_embedding: y = layer(y, bonds.copies)
-            z = _rbf(batch.angles.cosine.to(dtype), self.cosines.to(dtype))
-            for layer in self.angle_embedding: z = layer(z, angles.copies)
-            if torch.is_autocast_enabled(x.device.type):
-                z = z.to(torch.get_autocast_dtype(x.device.type))
-            return {"atoms": x, "bonds": y, "angles": z}
-        x, y, z = state["atoms"], state["bonds"], state.get("angles")
-        k = len(self.bond_convs)
-        low = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else y.dtype
-        if group <= k:
-            x, m = self.bond_convs[group-1](x, y.to(low), bonds, batch.atom_weight.to(dtype))
-            y, z = self.angle_convs[group-1](m.to(x.dtype), z, angles, bonds.copies)
-        else:
-            x, y = self.gcn_convs[group-k-1](x, y.to(low), bonds, batch.atom_weight.to(dtype))
-            z = None
-            y = None if y is None else y.to(x.dtype)
-        new = {"atoms": x}
-        if y is not None: new["bonds"] = y
-        if z is not None: new["angles"] = z
-        return new
+            # Atoms of one element share a row of the table, but not one of the normalisation.
+            rows = self.elements.to(graph.dtype).index_select(0, batch.atomic_numbers)
+            return {"atoms": self.atom_embedding(rows, graph.atom_weight)}
+        if group == 1:
+            return {**state, "bonds": self._expanded(batch.bond_length, graph.bonds, self.lengths)}
+        if group == 2:
+            cosine = batch.angles.cosine
+            return {**state, "angles": self._expanded(cosine, graph.angles, self.cosines)}
+        layer = group - 3
+        if layer >= 2 * len(self.bond_convs):
+            conv = self.gcn_convs[layer - 2 * len(self.bond_convs)]
+            return self._along_bonds(conv, state, graph)
+        if layer % 2 == 0:
+            return self._along_bonds(self.bond_convs[layer // 2], state, graph)
+        conv = self.angle_convs[layer // 2]
+        bonds, angles = conv(state["bonds"], state["angles"], graph.angles, graph.bonds.copies)
+        new = {**state, "bonds": bonds, "angles": angles}
+        return {scope: rows for scope, rows in new.items() if rows is not None}
 
-    def features(self, state, batch):
-        atoms = state["atoms"]
-        return Features(atoms, segment_mean(atoms, batch.atom_offsets, batch.atom_weight.to(atoms.dtype)))
+    def features(self, state: State, batch: CrystalBatch) -> Features:
+        """Mean over the atoms of each crystal."""
+        atoms, weight = state["atoms"], self._graph(batch).atom_weight
+        return Features(atoms, segment_mean(atoms, batch.atom_offsets, weight))
 
-    def _edges(self, batch):
+    def _along_bonds(self, conv: EdgeGatedConv, state: State, graph: _Graph) -> State:
+        atoms, bonds = conv(state["atoms"], state["bonds"], graph.bonds, graph.atom_weight)
+        new = {"atoms": atoms, "bonds": bonds, "angles": state.get("angles")}
+        return {scope: rows for scope, rows in new.items() if rows is not None}
+
+    def _expanded(self, values: Tensor, edges: Edges, centres: Tensor) -> Tensor:
+        layers = self.bond_embedding if centres is self.lengths else self.angle_embedding
+        rows = radial_basis(values.to(edges.copies.dtype), centres.to(edges.copies.dtype))
+        for layer in layers:
+            rows = layer(rows, edges.copies)
+        return rows
+
+    def _graph(self, batch: CrystalBatch) -> _Graph:
         dtype = self.atom_embedding.linear.weight.dtype
-        key = f"alignn_edges {dtype}"
+        # All layers of one pass share this, and several networks may look at one batch.
+        key = f"alignn_graph {dtype}"
         if key not in batch.__dict__:
-            w = batch.bond_weight.to(dtype)
-            copies = w * batch.atom_weight.to(dtype).index_select(0, batch.bond_src)
-            bonds = Edges(batch.bond_offsets, batch.bond_dst, batch.bond_src, weight=w, copies=copies)
-            a = batch.angles
-            aw = a.weight.to(dtype)
-            angles = Edges(a.offsets, a.source, a.target, weight=aw, copies=aw * copies.index_select(0, a.target))
-            batch.__dict__[key] = bonds, angles
-        return batch.__dict__[key]
+            batch.__dict__[key] = _Graph.of(batch, dtype)
+        graph: _Graph = batch.__dict__[key]
+        return graph
 
 
-def _rbf(x, centres):
-    gamma = 1 / (centres[1] - centres[0])
-    return (x[:, None] - centres).square_().mul_(-gamma).clamp_(min=-60).exp_()
+class _Graph(NamedTuple):
+    """A batch as two graphs: atoms joined by bonds, and bonds joined by angles."""
+
+    bonds: Edges
+    angles: Edges
+    atom_weight: Tensor
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, batch: CrystalBatch, dtype: torch.dtype) -> _Graph:
+        atom_weight, weight = batch.atom_weight.to(dtype), batch.bond_weight.to(dtype)
+        copies = weight * atom_weight.index_select(0, batch.bond_src)
+        # A stored bond leads away from its atom; messages come in along it.
+        bonds = Edges(
+            batch.bond_offsets, batch.bond_dst, batch.bond_src, weight=weight, copies=copies
+        )
+        pairs = batch.angles
+        weight = pairs.weight.to(dtype)
+        angles = Edges(
+            pairs.offsets,
+            pairs.source,
+            pairs.target,
+            weight=weight,
+            copies=weight * copies.index_select(0, pairs.target),
+        )
+        return cls(bonds, angles, atom_weight, dtype)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from epitaxy.batches.batch import CrystalBatch
 from epitaxy.graphs.recipe import GraphRecipe
+from epitaxy.models.heads import HeadConfig
 
 State = dict[str, Tensor]
-"""Activations between two depth groups: ``atoms`` (N, F), ``bonds`` (E, F), ``crystal`` (B, F)."""
+"""Activations between two depth groups: ``atoms`` (N, F), ``bonds`` (E, F), ``angles`` (A, F),
+``crystal`` (B, F)."""
 
 
 class Features(NamedTuple):
@@ -52,6 +54,12 @@ class Encoder(nn.Module, ABC):
     rates, frozen-prefix caching, mixtures) uses only these members.
     """
 
+    default_recipe: ClassVar[GraphRecipe] = GraphRecipe()
+    """Graphs of a new network of this kind."""
+    default_head: ClassVar[HeadConfig] = HeadConfig()
+    """Head of a new network of this kind."""
+    bonds_per_thread: ClassVar[int] = 4000
+    """Bonds of a batch below which one more thread costs more than it brings."""
     recipe: GraphRecipe
     """How crystals become the graphs that this network was made for."""
     width: int

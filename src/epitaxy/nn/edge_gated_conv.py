@@ -8,117 +8,19 @@ the cache, so that its many cheap steps do not each wait for main memory.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear, silu
 
-from epitaxy.nn.norm import WeightedBatchNorm
+from epitaxy.nn.edge_norms import BatchNormed, EdgeNorm, RowNormed
+from epitaxy.nn.edges import Edges
+from epitaxy.nn.norm import Norm, NormKind, WeightedBatchNorm, make_norm
 from epitaxy.nn.segments import gathered_sum
-
-PIECE = 1024
-"""Edges handled at once on a CPU: a few arrays of this many rows fit into its second-level cache."""
-
 
 EPSILON = 1e-6
 """Keeps the mean over no gates finite."""
-
-
-class Piece(NamedTuple):
-    """Edges ``rows`` all of whose targets are the nodes ``groups``."""
-
-    rows: slice
-    groups: slice
-
-
-class Edges:
-    """Directed edges between n nodes, grouped by their target: E edges.
-
-    Args:
-        offsets: (n + 1,) int64: edges that act upon node i.
-        source: (E,) int64.
-        target: (E,) int64, ascending.
-        weight: (E,) how many equal edges of its target each one stands for.
-        copies: (E,) how many edges of the whole crystal.
-    """
-
-    def __init__(
-        self, offsets: Tensor, source: Tensor, target: Tensor, *, weight: Tensor, copies: Tensor
-    ) -> None:
-        self.offsets, self.source, self.target = offsets, source, target
-        self.weight, self.copies = weight, copies
-        self.n_nodes = len(offsets) - 1
-        self.total = copies.sum().clamp(min=1)  # there may be no edge at all
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    @cached_property
-    def terms(self) -> Tensor:
-        """(E, 2) rows of the table [as source; as target] that belong to each edge."""
-        return torch.stack([self.source, self.target + self.n_nodes], dim=1)
-
-    @cached_property
-    def by_source(self) -> tuple[Tensor, Tensor]:
-        """Edges sorted by source (E,), and where those of each node begin (n + 1,)."""
-        sizes = torch.bincount(self.source, minlength=self.n_nodes)
-        order = torch.argsort(self.source, stable=True)
-        return order, torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-
-    @cached_property
-    def order(self) -> Tensor:
-        """(E,) int64: 0, 1, 2, ..."""
-        return torch.arange(len(self), device=self.source.device)
-
-    @cached_property
-    def pieces(self) -> list[Piece]:
-        """Runs of whole groups that fit into the cache; everything at once on a GPU."""
-        if self.source.device.type != "cpu":
-            return [Piece(slice(0, len(self)), slice(0, self.n_nodes))]
-        offsets = self.offsets.numpy()
-        wanted = np.arange(0, len(self) + PIECE, PIECE)
-        groups = np.unique(np.append(np.searchsorted(offsets[:-1], wanted), self.n_nodes))
-        groups[0] = 0
-        rows = offsets[groups]
-        return [
-            Piece(slice(int(a), int(b)), slice(int(g), int(h)))
-            for a, b, g, h in zip(rows[:-1], rows[1:], groups[:-1], groups[1:], strict=True)
-        ]
-
-    def sum_groups(self, values: Tensor, piece: Piece, *, weighted: bool = True) -> Tensor:
-        """Sum rows of a piece (E', F) over each of its groups, (n', F)."""
-        offsets = self.offsets[piece.groups.start : piece.groups.stop + 1] - piece.rows.start
-        weights = self.weight[piece.rows] if weighted else None
-        return gathered_sum(values, self.order[: len(values)], offsets, weights)
-
-
-class _Moments:
-    """Weighted mean and variance of rows that come piece by piece.
-
-    Values are taken relative to the mean of the first piece, so that hardly anything cancels.
-    """
-
-    def __init__(self, edges: Edges) -> None:
-        self.edges = edges
-        self.parts: list[tuple[Tensor, Tensor]] = []
-        self.origin: Tensor | None = None
-
-    def add(self, m: Tensor, piece: Piece) -> None:
-        copies = self.edges.copies[piece.rows]
-        if self.origin is None:
-            self.origin = copies @ m / copies.sum().clamp(min=1)
-        d = m - self.origin
-        self.parts.append((copies @ d, copies @ d.square_()))
-
-    def mean_variance(self) -> tuple[Tensor, Tensor]:
-        first, second = (torch.stack(part).sum(0) for part in zip(*self.parts, strict=True))
-        offset = first / self.edges.total
-        variance = second / self.edges.total - offset.square()
-        assert self.origin is not None
-        return self.origin + offset, variance.clamp_(min=0)
 
 
 class _GatedEdges(torch.autograd.Function):
@@ -126,7 +28,7 @@ class _GatedEdges(torch.autograd.Function):
 
     ``m_e = table[s_e] + table[n + t_e] + W y_e``, ``g_e = sigmoid(m_e)``,
     ``h_i = sum_e w_e g_e u_{s_e} / (sum_e w_e g_e + 1e-6)`` over the edges with target i, and
-    ``y'_e = y_e + silu(BN(m_e))``, unless `norm` is None.
+    ``y'_e = y_e + silu(norm(m_e))``, unless there is no norm.
     """
 
     @staticmethod
@@ -138,55 +40,46 @@ class _GatedEdges(torch.autograd.Function):
         matrix: Tensor,
         gamma: Tensor | None,
         beta: Tensor | None,
-        norm: WeightedBatchNorm | None,
         edges: Edges,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-        moving = norm is not None and norm.training
+        norm: EdgeNorm | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        # Autograd hands gamma and beta to `backward`; the norm knows them already.
         mixed = torch.empty_like(rows)
         gated, gates = torch.empty_like(neighbours), torch.empty_like(neighbours)
-        moments = _Moments(edges)
         across = matrix.to(rows.dtype).t()
         for piece in edges.pieces:
             m = embedding_bag(edges.terms[piece.rows], table, mode="sum")
             _add_product(m, rows[piece.rows], across)
             mixed[piece.rows] = m
-            if moving:
-                moments.add(m, piece)
+            if norm is not None:
+                norm.see(m, piece)
             gate = m.sigmoid_()
             gates[piece.groups] = edges.sum_groups(gate, piece)
             gate *= neighbours.index_select(0, edges.source[piece.rows])
             gated[piece.groups] = edges.sum_groups(gate, piece)
         gates += EPSILON
         mean = gated.div_(gates)
-        ctx.edges, ctx.moving = edges, moving
-        if norm is None or gamma is None or beta is None:
-            ctx.save_for_backward(neighbours, rows, matrix, mixed, mean, gates)
-            return mean, None, None, None
-        if moving:
-            centre, variance = moments.mean_variance()
-        else:
-            centre, variance = norm.running_mean, norm.running_var
-        inverse = torch.rsqrt(variance + norm.eps)
+        ctx.edges, ctx.norm = edges, norm
+        ctx.save_for_backward(neighbours, rows, matrix, mixed, mean, gates)
+        if norm is None:
+            return mean, None
+        norm.settle()
         new = torch.empty_like(rows)
-        scale = gamma * inverse
-        shift = beta - centre * scale
         for piece in edges.pieces:
-            v = torch.addcmul(shift, mixed[piece.rows].to(shift.dtype), scale)
+            v = norm.apply(mixed[piece.rows].to(neighbours.dtype))
             new[piece.rows] = silu(v, inplace=True).add_(rows[piece.rows])
-        ctx.save_for_backward(
-            neighbours, rows, matrix, mixed, mean, gates, centre, inverse, scale, shift
-        )
-        ctx.mark_non_differentiable(centre, variance)
-        return mean, new, centre, variance
+        return mean, new
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        neighbours, rows, matrix, mixed, mean, gates, *saved = ctx.saved_tensors
+        neighbours, rows, matrix, mixed, mean, gates = ctx.saved_tensors
         edges: Edges = ctx.edges
-        dmean, dnew = grads[:2]
+        norm: EdgeNorm | None = ctx.norm
+        dmean, dnew = grads
         assert dmean is not None
         dm, through = torch.empty_like(mixed), torch.empty_like(mixed)
-        norm = _NormGradient(edges, mixed, dnew, dm, saved, ctx.moving) if saved else None
+        if norm is not None and dnew is not None:
+            _through_activation(norm, edges, mixed, dnew, dm)
         n, width = neighbours.shape
         dgated = dmean / gates
         # A gate feels dgated * (u of its source - mean).
@@ -202,7 +95,7 @@ class _GatedEdges(torch.autograd.Function):
             through[piece.rows] = pulled[:, :width].mul_(gate)
             d = torch.ops.aten.sigmoid_backward(u, gate)
             if norm is not None:
-                norm.add_to(d, m, piece)
+                d += norm.back(dm[piece.rows].to(m.dtype), m, piece)
             dm[piece.rows] = d
             dtable[n:][piece.groups] = edges.sum_groups(d, piece, weighted=False)
         dtable[:n] = gathered_sum(dm, *edges.by_source, None)
@@ -211,46 +104,8 @@ class _GatedEdges(torch.autograd.Function):
         if dnew is not None:
             drows += dnew
         dmatrix = (dm.t() @ rows).to(matrix.dtype)
-        dgamma, dbeta = (None, None) if norm is None else (norm.dgamma, norm.dbeta)
+        dgamma, dbeta = (None, None) if norm is None else norm.gradients()
         return dtable, dneighbours, drows, dmatrix, dgamma, dbeta, None, None
-
-
-class _NormGradient:
-    """Gradient of ``silu(BN(m))``, statistics included, in two passes over the edges."""
-
-    def __init__(
-        self,
-        edges: Edges,
-        mixed: Tensor,
-        dnew: Tensor | None,
-        dv: Tensor,
-        saved: list[Tensor],
-        moving: bool,  # noqa: FBT001
-    ) -> None:
-        """Fill ``dv`` with the gradient of the norm's output, and sum it up."""
-        assert dnew is not None
-        self.centre, self.inverse, self.scale, shift = saved
-        self.edges, self.dv, self.moving = edges, dv, moving
-        sums = []
-        for piece in edges.pieces:
-            m = mixed[piece.rows].to(shift.dtype)
-            v = torch.addcmul(shift, m, self.scale)
-            d = torch.ops.aten.silu_backward(dnew[piece.rows].to(v.dtype), v)
-            dv[piece.rows] = d
-            sums.append((d.sum(0), (m - self.centre).mul_(d).sum(0)))
-        first, second = (torch.stack(part).sum(0) for part in zip(*sums, strict=True))
-        self.dbeta, self.dgamma = first, second * self.inverse
-        slope = self.dgamma * self.inverse
-        self.slope, self.level = slope, self.dbeta - self.centre * slope
-
-    def add_to(self, d: Tensor, m: Tensor, piece: Piece) -> None:
-        """Add the gradient of m to ``d``."""
-        dv = self.dv[piece.rows].to(d.dtype)
-        if self.moving:
-            # Every row moves mean and variance in proportion to its copies.
-            share = (self.edges.copies[piece.rows] / self.edges.total)[:, None]
-            dv = dv.addcmul(torch.addcmul(self.level, m, self.slope), share, value=-1)
-        d.addcmul_(dv, self.scale)
 
 
 def _add_product(m: Tensor, rows: Tensor, across: Tensor) -> None:
@@ -260,58 +115,80 @@ def _add_product(m: Tensor, rows: Tensor, across: Tensor) -> None:
         m += rows @ across
 
 
+def _through_activation(
+    norm: EdgeNorm, edges: Edges, mixed: Tensor, dnew: Tensor, dv: Tensor
+) -> None:
+    """Write the gradient of the norm's output to ``dv``, and show it to the norm."""
+    for piece in edges.pieces:
+        m = mixed[piece.rows].to(norm.dtype)
+        d = torch.ops.aten.silu_backward(dnew[piece.rows].to(m.dtype), norm.apply(m))
+        dv[piece.rows] = d
+        norm.see_gradient(d, m)
+
+
 class EdgeGatedConv(nn.Module):
     """Edge-gated graph convolution (K. Choudhary and B. DeCost, npj Comput. Mater. 7, 185 (2021)).
 
     For an edge from s to t: ``m = A x_s + B x_t + C y``, gate ``g = sigmoid(m)``; then
-    ``x_i <- x_i + silu(BN(D x_i + sum g (U x_s) / (sum g + 1e-6)))`` over the edges to i, and
-    ``y <- y + silu(BN(m))``. Rows 0..F-1 of ``nodes.weight`` are A, then B, U and D.
+    ``x_i <- x_i + silu(norm(D x_i + sum g (U x_s) / (sum g + 1e-6)))`` over the edges to i, and
+    ``y <- y + silu(norm(m))``. The rows of ``nodes.weight`` are A, B, U and D; those of
+    ``edges.weight`` are C.
 
     Args:
         width: F, length of node and edge vectors.
-        updates_edges: whether new edge vectors are wanted; the last layer's are never read.
+        norm: normalisation of the edges; None when nobody reads the new edge vectors.
+        nodes_norm: normalisation of the nodes; that of the edges when it is left out.
     """
 
-    def __init__(self, width: int, *, updates_edges: bool = True) -> None:
+    def __init__(
+        self, width: int, norm: NormKind | None = "batch", *, nodes_norm: NormKind | None = None
+    ) -> None:
         super().__init__()
-        self.width = width
         self.nodes = nn.Linear(width, 4 * width)
         self.edges = nn.Linear(width, width)
-        self.node_norm = WeightedBatchNorm(width)
-        self.edge_norm = WeightedBatchNorm(width) if updates_edges else None
+        self.node_norm = make_norm(nodes_norm or norm or "batch", width)
+        self.edge_norm = None if norm is None else make_norm(norm, width)
 
     def forward(
         self, nodes: Tensor, rows: Tensor, edges: Edges, node_weight: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return new node vectors (n, F) and edge vectors (E, F), or None for these.
 
-        ``node_weight`` (n,) counts equal nodes; the dtype of ``rows`` is that of the products.
+        ``node_weight`` (n,) counts equal nodes. Under autocast, products are computed and edge
+        vectors kept in its precision; gates, sums and statistics are not.
         """
+        kind = nodes.device.type
+        if torch.is_autocast_enabled(kind):
+            rows = rows.to(torch.get_autocast_dtype(kind))
+        nodes = nodes.to(self.node_norm.weight.dtype)
         table, neighbours, own = self._project(nodes)
-        norm = self.edge_norm
-        with torch.autocast(nodes.device.type, enabled=False):
-            mean, new, centre, variance = _GatedEdges.apply(  # type: ignore[no-untyped-call]
+        norm = None if self.edge_norm is None else _running(self.edge_norm, edges)
+        with torch.autocast(kind, enabled=False):
+            mean, new = _GatedEdges.apply(  # type: ignore[no-untyped-call]
                 table,
                 neighbours,
                 rows,
                 self.edges.weight,
-                None if norm is None else norm.weight,
-                None if norm is None else norm.bias,
-                norm,
+                None if self.edge_norm is None else self.edge_norm.weight,
+                None if self.edge_norm is None else self.edge_norm.bias,
                 edges,
+                norm,
             )
-            if norm is not None and norm.training and len(edges):
-                norm.update_statistics(centre, variance, edges.total)
-            updated = nodes + silu(self.node_norm(own + mean, node_weight))
-        return updated, new
+            return nodes + silu(self.node_norm(own + mean, node_weight)), new
 
     def _project(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return A x and B x + biases (2n, F), U x (n, F), D x (n, F)."""
-        weights = self.nodes.weight.chunk(4)
         biases = list(self.nodes.bias.chunk(4))
         biases[1] = biases[1] + self.edges.bias
         a, b, u, d = (
             linear(nodes, weight, bias).to(nodes.dtype)
-            for weight, bias in zip(weights, biases, strict=True)
+            for weight, bias in zip(self.nodes.weight.chunk(4), biases, strict=True)
         )
         return torch.cat([a, b]), u, d
+
+
+def _running(norm: Norm, edges: Edges) -> EdgeNorm:
+    """Return the state of one pass through ``norm``."""
+    if isinstance(norm, WeightedBatchNorm):
+        return BatchNormed(norm, edges)
+    return RowNormed(norm)

@@ -1,9 +1,17 @@
-"""Batch normalisation over rows that stand for several equal ones."""
+"""Normalisation of rows that stand for several equal ones."""
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
+
+from epitaxy.core.errors import unknown
+
+
+NormKind = Literal["batch", "layer"]
+"""``batch`` normalises a feature over all rows, ``layer`` a row over its features."""
 
 
 class WeightedBatchNorm(nn.Module):
@@ -66,3 +74,26 @@ class WeightedBatchNorm(nn.Module):
         self.update_statistics(mean, variance, total)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return torch.addcmul(self.bias, centred, scale)
+
+
+class RowNorm(nn.LayerNorm):
+    """`torch.nn.LayerNorm` with the signature of `WeightedBatchNorm`; weights change nothing."""
+
+    def forward(self, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(N, F), (N,) -> (N, F)."""
+        del weights
+        return super().forward(rows.to(self.weight.dtype))
+
+
+Norm = WeightedBatchNorm | RowNorm
+
+
+def make_norm(kind: NormKind, width: int) -> Norm:
+    """Return the norm called ``kind`` for vectors of length ``width``.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if kind not in get_args(NormKind):
+        raise unknown("norm", kind, get_args(NormKind))
+    return WeightedBatchNorm(width) if kind == "batch" else RowNorm(width)

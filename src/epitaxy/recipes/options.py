@@ -39,6 +39,15 @@ def checked(kind: type[M], values: Mapping[str, Any], what: str) -> M:
         raise InputError(f"Wrong {what} settings: {'; '.join(faults)}") from None
 
 
+def with_defaults(defaults: M, settings: Settings, what: str) -> M:
+    """Return ``defaults`` with some settings changed.
+
+    Raises:
+        InputError: unknown keys, wrong types or impossible combinations.
+    """
+    return checked(type(defaults), defaults.model_dump() | read_settings(settings), what)
+
+
 def keywords(kind: Any, values: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Return ``values`` if all are numbers that ``kind`` takes as keyword arguments.
 

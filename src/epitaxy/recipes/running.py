@@ -150,7 +150,7 @@ def _train(
     # Without a graph to run (pooled vectors are cached) there is next to nothing to compute.
     pooled = start > len(model.encoder.depth_groups())
     bonds = 0.0 if pooled else float(data.store.n_bonds.mean()) * size
-    with threads_for(bonds):
+    with threads_for(bonds, model.encoder.bonds_per_thread):
         fit(job, fabric, folder)
 
 

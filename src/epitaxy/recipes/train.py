@@ -8,18 +8,17 @@ from typing import Any
 
 from epitaxy.batches.scalers import Scaling, TargetScaler
 from epitaxy.core.files import check_output_folder
-from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import ENCODERS
-from epitaxy.models.heads import Head, HeadConfig
+from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import data_name, prepare
 from epitaxy.recipes.options import (
     Settings,
-    checked,
     describe_target,
     keywords,
     read_settings,
     training_config,
+    with_defaults,
 )
 from epitaxy.recipes.running import Run, as_list, describe, execute
 from epitaxy.structures.reading import read_table
@@ -59,9 +58,9 @@ def train(
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
         scaling: standardise, min-max or none, with statistics of the training part.
-        graph: settings of `GraphRecipe`.
+        graph: settings of `GraphRecipe` that differ from those of the architecture.
         encoder: settings of the architecture.
-        head: settings of `HeadConfig`.
+        head: settings of `HeadConfig` that differ from those of the architecture.
         training: settings of `TrainingConfig`, or a YAML file with them.
         overwrite: replace a finished run with other settings.
         options: single settings of `TrainingConfig` (epochs, batch_size, seed, device, ...).
@@ -74,9 +73,9 @@ def train(
     """
     out = check_output_folder(out)
     config = training_config(DEFAULTS, training, **options)
-    recipe = checked(GraphRecipe, read_settings(graph), "graph")
-    head_config = checked(HeadConfig, read_settings(head), "head")
     kind = ENCODERS[model]
+    recipe = with_defaults(kind.default_recipe, graph, "graph")
+    head_config = with_defaults(kind.default_head, head, "head")
     shape = keywords(kind, read_settings(encoder), f"{model} encoder")
     names = as_list(target)
     table = read_table(data, target=names)

@@ -7,12 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
-BONDS_PER_THREAD = 4000
-"""Bonds of a batch below which one more thread costs more than it brings (docs/performance.md)."""
-
 
 @contextmanager
-def threads_for(bonds_per_batch: float) -> Iterator[int]:
+def threads_for(bonds_per_batch: float, bonds_per_thread: int = 4000) -> Iterator[int]:
     """Use as many threads as pay, at most those that torch would use; undone afterwards.
 
     Small tensors are not worth a second thread, and on a busy machine threads that wait for each
@@ -23,7 +20,7 @@ def threads_for(bonds_per_batch: float) -> Iterator[int]:
     1
     """
     before = torch.get_num_threads()
-    threads = max(1, min(before, int(bonds_per_batch // BONDS_PER_THREAD)))
+    threads = max(1, min(before, int(bonds_per_batch // bonds_per_thread)))
     torch.set_num_threads(threads)
     try:
         yield threads

@@ -10,6 +10,7 @@ this is repeated here, with the same outcome on every machine.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +24,14 @@ NEAREST = 0.15
 DECIMALS = 5
 """Digits of rounded lattice vectors, direct and reciprocal; their lengths have one more."""
 MARGIN = 1e-3
-"""Å by which distances in the rounded and in the given lattice may differ, and more."""
+"""Å; more than twice what the rounding of the lattice changes in the distance of two atoms."""
 MOST_SPAN = 10.0
-"""Cells over which the atoms of a crystal may be spread for that."""
+"""Cells over which the atoms of a crystal may be spread for that to be so."""
 MOST_WORK = 100_000_000
-"""Bound of images times squared atoms, in the search through all images."""
-IMAGE_COST = 3
-"""Atoms that an image costs beside those in it."""
+"""Images times (atoms + `IMAGE_COST`) squared that one search through all images may look at."""
 WORK_AT_ONCE = 500_000
+"""The same for the arrays of one step."""
+IMAGE_COST = 3
 SPLITTER = 2.0**27 + 1
 """Cuts a float64 into halves whose products are exact."""
 
@@ -172,16 +173,18 @@ def _range(
 def _full_search(
     cells: Cells, published: _Published, row: int, recipe: GraphRecipe
 ) -> tuple[_Pairs, np.ndarray]:
-    """Return the nearest pairs, and more, of one crystal, and their distances (P,) in Å."""
+    """Return the nearest pairs, and more, of one crystal, and their distances (P,) in Å.
+
+    There are none if that would be too much work.
+    """
     start, stop = (int(n) for n in cells.offsets[row : row + 2])
     positions = published.positions[start:stop]
     radius, longest = recipe.cutoff, float(published.longest[row])
-    while True:
+    while math.isfinite(radius):
         low, high = _range(published, row, radius)
         work = (high - low).prod() * (len(positions) + IMAGE_COST) ** 2
-        if not work <= MOST_WORK:  # so for NaN, too: the rounded cell may be flat
-            none = np.zeros(0, np.int64)
-            return _Pairs(none, none, np.zeros((0, 3), np.int64)), np.zeros(0)
+        if not 0 < work <= MOST_WORK:  # so for NaN, too: the rounded cell may be flat
+            break
         box = low.astype(np.int64), high.astype(np.int64)
         found, distance, complete = _within(
             box, cells.lattices[row], positions, radius, recipe.neighbours
@@ -189,6 +192,8 @@ def _full_search(
         if complete:
             return found._replace(src=found.src + start, dst=found.dst + start), distance
         radius = longest if radius < longest else 2 * radius
+    none = np.zeros(0, np.int64)
+    return _Pairs(none, none, np.zeros((0, 3), np.int64)), np.zeros(0)
 
 
 def _within(

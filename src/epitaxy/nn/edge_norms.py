@@ -1,0 +1,143 @@
+"""Normalisation of edge vectors that come piece by piece, forth and back."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from epitaxy.nn.edges import Edges, Piece
+from epitaxy.nn.norm import RowNorm, WeightedBatchNorm
+
+
+class EdgeNorm(Protocol):
+    """One pass through a norm: `see` all pieces, `settle`, then `apply`; on the way back
+    `see_gradient` of all pieces, then `back`."""
+
+    dtype: torch.dtype
+
+    def see(self, m: Tensor, piece: Piece) -> None:
+        """Take rows before normalisation, (E', F)."""
+
+    def settle(self) -> None:
+        """Fix the statistics."""
+
+    def apply(self, m: Tensor) -> Tensor:
+        """Normalise rows, (E', F) -> (E', F)."""
+
+    def see_gradient(self, dv: Tensor, m: Tensor) -> None:
+        """Take the gradient of normalised rows and the rows before, (E', F)."""
+
+    def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
+        """Return the gradient of the rows before normalisation, (E', F)."""
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weight and bias, (F,) each."""
+
+
+class BatchNormed:
+    """One pass through a `WeightedBatchNorm`.
+
+    Values are taken relative to the mean of the first piece, so that hardly anything cancels in
+    the variance.
+    """
+
+    def __init__(self, norm: WeightedBatchNorm, edges: Edges) -> None:
+        self.norm, self.edges, self.moving = norm, edges, norm.training and len(edges) > 0
+        self.dtype = norm.weight.dtype
+        self.gamma, self.beta = norm.weight.detach(), norm.bias.detach()
+        self.origin: Tensor | None = None
+        self.sums: list[tuple[Tensor, Tensor]] = []
+
+    def see(self, m: Tensor, piece: Piece) -> None:
+        """Add to the moments of the batch."""
+        if not self.moving:
+            return
+        copies = self.edges.copies[piece.rows]
+        if self.origin is None:
+            self.origin = copies @ m / copies.sum().clamp(min=1)
+        d = m - self.origin
+        self.sums.append((copies @ d, copies @ d.square_()))
+
+    def settle(self) -> None:
+        """Compute scale and shift; in training, move the running statistics."""
+        norm = self.norm
+        if self.origin is None:
+            # Copies: the running statistics may move before the gradient is asked for.
+            self.centre, variance = norm.running_mean.clone(), norm.running_var
+        else:
+            first, second = (torch.stack(part).sum(0) for part in zip(*self.sums, strict=True))
+            offset = first / self.edges.total
+            self.centre = self.origin + offset
+            variance = (second / self.edges.total - offset.square()).clamp_(min=0)
+            norm.update_statistics(self.centre, variance, self.edges.total)
+        self.inverse = torch.rsqrt(variance + norm.eps)
+        self.scale = self.gamma * self.inverse
+        self.shift = self.beta - self.centre * self.scale
+        self.sums = []
+
+    def apply(self, m: Tensor) -> Tensor:
+        """Scale and shift."""
+        return torch.addcmul(self.shift, m, self.scale)
+
+    def see_gradient(self, dv: Tensor, m: Tensor) -> None:
+        """Add to the gradients of weight and bias."""
+        self.sums.append(((m - self.centre).mul_(dv).sum(0), dv.sum(0)))
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weight and bias."""
+        first, second = (torch.stack(part).sum(0) for part in zip(*self.sums, strict=True))
+        return first * self.inverse, second
+
+    def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
+        """Scale; where the statistics are those of the batch, every row moves them, too."""
+        if self.moving:
+            dgamma, dbeta = self.gradients()
+            slope = dgamma * self.inverse
+            common = torch.addcmul(dbeta - self.centre * slope, m, slope)
+            share = self.edges.copies[piece.rows] / self.edges.total
+            dv = dv.addcmul(common, share[:, None], value=-1)
+        return dv * self.scale
+
+
+class RowNormed:
+    """One pass through a `RowNorm`; every row for itself."""
+
+    def __init__(self, norm: RowNorm) -> None:
+        self.shape, self.eps, self.dtype = list(norm.normalized_shape), norm.eps, norm.weight.dtype
+        self.gamma, self.beta = norm.weight.detach(), norm.bias.detach()
+        self.sums: list[tuple[Tensor, Tensor]] = []
+
+    def see(self, m: Tensor, piece: Piece) -> None:
+        """Nothing to see."""
+
+    def settle(self) -> None:
+        """Nothing to settle."""
+
+    def apply(self, m: Tensor) -> Tensor:
+        """Normalise each row."""
+        normed: Tensor = torch.native_layer_norm(m, self.shape, self.gamma, self.beta, self.eps)[0]
+        return normed
+
+    def see_gradient(self, dv: Tensor, m: Tensor) -> None:
+        """Add to the gradients of weight and bias."""
+        self.sums.append(self._backward(dv, m, [False, True, True])[1:])
+
+    def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
+        """Return the gradient of the rows before normalisation."""
+        del piece
+        rows: Tensor = self._backward(dv, m, [True, False, False])[0]
+        return rows
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weight and bias."""
+        first, second = (torch.stack(part).sum(0) for part in zip(*self.sums, strict=True))
+        return first, second
+
+    def _backward(self, dv: Tensor, m: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
+        _, mean, inverse = torch.native_layer_norm(m, self.shape, None, None, self.eps)
+        found: tuple[Tensor, ...] = torch.ops.aten.native_layer_norm_backward(
+            dv, m, self.shape, mean, inverse, self.gamma, self.beta, wanted
+        )
+        return found
