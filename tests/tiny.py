@@ -25,7 +25,10 @@ from epitaxy.training.losses import make_loss
 from epitaxy.training.optimisers import make_optimiser
 from epitaxy.transfer.plan import TransferPlan, apply_plan, make_plan
 
-SMALL = {"cgcnn": {"width": 6, "layers": 2}}
+SMALL = {
+    "alignn": {"width": 6, "embedding": 4, "alignn_layers": 2, "gcn_layers": 2},
+    "cgcnn": {"width": 6, "layers": 2},
+}
 """Settings that keep an architecture quick; one that is not named here has its defaults."""
 FLOAT64_ROUNDING = 1e-9
 """Relative difference that the order of float64 sums may make after a few layers."""

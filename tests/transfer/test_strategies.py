@@ -1,5 +1,8 @@
 """Every strategy on every architecture: what the plan says is what the real loop does."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +10,7 @@ from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models import ENCODERS
+from epitaxy.models.alignn import ALIGNN
 from epitaxy.models.cgcnn import CGCNN
 from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
@@ -14,8 +18,24 @@ from epitaxy.transfer import STRATEGIES
 from epitaxy.transfer.plan import PlanRow, TransferPlan, apply_plan, make_plan
 from tiny import SMALL, changed, job, keys_of_groups, model, run, tensors
 
-ARGUMENTS = {"freeze-to": "embedding", "layer-decay": "0.5"}
-EACH = pytest.mark.parametrize("strategy", [f"{s}:{ARGUMENTS.get(s, '')}" for s in STRATEGIES])
+FIRST = {"cgcnn": "embedding", "alignn": "angle-embedding"}
+"""Group up to which something is frozen in these tests."""
+MORE = ("new-head:linear", "full+new-head", "layer-decay:0.5+new-head:linear", "head+new-head")
+NO_ANGLES = {"cgcnn"}
+
+
+def strategies(name):
+    """Yield every strategy that suits an architecture, arguments and additions included."""
+    arguments = {"freeze-to": f":{FIRST[name]}", "layer-decay": ":0.5"}
+    for strategy in STRATEGIES:
+        if not (strategy == "three-body" and name in NO_ANGLES):
+            yield strategy + arguments.get(strategy, "")
+    yield from MORE
+
+
+EACH = pytest.mark.parametrize(
+    ("name", "strategy"), [(n, s) for n in ENCODERS for s in strategies(n)]
+)
 EVERY = pytest.mark.parametrize("name", ENCODERS)
 
 
@@ -28,18 +48,16 @@ def with_row(plan, group, **changes):
     return plan.model_copy(update={"rows": tuple(rows)})
 
 
-@EVERY
 @EACH
 def test_each_group_has_one_row(name, strategy):
     net = model(name)
     plan = make_plan(strategy, net.depth_groups())
     apply_plan(net, plan, seed=0)
     assert [row.group for row in plan.rows] == [g.name for g in net.depth_groups()]
-    assert plan.strategy.partition(":")[0] == strategy.partition(":")[0]
+    assert plan.strategy == strategy
     assert plan == TransferPlan.model_validate_json(plan.model_dump_json())
 
 
-@EVERY
 @EACH
 @pytest.mark.parametrize("published", [False, True])
 def test_frozen_is_bit_identical_and_the_rest_moves(name, strategy, published, tmp_path):
@@ -73,6 +91,11 @@ def test_strategies_in_words(name):
     assert training("head") == {"head-output"}
     assert training("new-head") == heads
     convs = [g.name for g in groups if "conv" in g.tags]
+    two_body = {g.name for g in groups if "two-body" in g.tags}
+    assert two_body
+    assert training("two-body") == {*two_body, *heads}
+    if name not in NO_ANGLES:
+        assert training("three-body") == {*convs, *heads} - two_body
     assert training("last-conv") == {convs[-1], *heads}
     assert renamed(make_plan("last-conv", groups))[convs[-1]].lr_scale == 0.5
     for i, group in enumerate(encoder):
@@ -86,24 +109,69 @@ def test_layer_decay_is_a_power_of_the_distance_from_the_output():
     assert make_plan("layer-decay", groups).rows[-2].lr_scale == 0.7
 
 
+def trainable(name, encoder, strategy):
+    """Count what a strategy trains of an architecture with its own head."""
+    head = Head(encoder.width, PropertySpec(name="y"), TargetScaler(), encoder.default_head)
+    net = PropertyModel(name, encoder, {"y": head})
+    chosen = apply_plan(net, make_plan(strategy, net.depth_groups()), seed=0)
+    count = sum(p.numel() for group in chosen for p in group.parameters)
+    assert sum(p.numel() for p in net.parameters() if p.requires_grad) == count
+    return count
+
+
 @pytest.mark.parametrize(
-    ("strategy", "counts"),
+    ("strategy", "count"),
     [
         ("full", 96_641),
         ("layer-decay", 96_641),
         ("head", 33),
         ("new-head", 4_225),
+        ("new-head:linear", 4_225),
         ("last-conv", 22_144 + 3_169),
+        ("two-body", 96_641 - 5_952),
         ("freeze-to:conv-3", 22_144 + 2_113),
         ("freeze-to:head-hidden", 33),
+        ("freeze-to:conv-3+new-head", 22_144 + 4_225),
     ],
 )
-def test_trainable_parameters_of_the_published_cgcnn(strategy, counts):
-    head = Head(64, PropertySpec(name="y"), TargetScaler())
-    net = PropertyModel("cgcnn", CGCNN(), {"y": head})
-    chosen = apply_plan(net, make_plan(strategy, net.depth_groups()), seed=0)
-    assert sum(p.numel() for group in chosen for p in group.parameters) == counts
-    assert sum(p.numel() for p in net.parameters() if p.requires_grad) == counts
+def test_trainable_parameters_of_the_published_cgcnn(strategy, count):
+    assert trainable("cgcnn", CGCNN(), strategy) == count
+
+
+LAST_ANGLE_NORM = LAST_BOND_NORM = 2 * 256
+"""Scales and shifts of two normalisations of the published network that nothing reads, of the
+angles after the last ALIGNN layer and of the bonds after the last layer of all: ours lacks them."""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "published", "dead"),
+    [
+        ("full", 4_026_753, LAST_ANGLE_NORM + LAST_BOND_NORM),
+        ("new-head:linear", 16_513, 0),
+        ("new-head", 16_513, 0),
+        ("head", 257, 0),
+        ("three-body", 1_320_193, LAST_ANGLE_NORM),
+        ("two-body", 2_640_129, LAST_BOND_NORM),
+        (
+            "freeze-to:atom-embedding+new-head:linear",
+            4_018_689,
+            LAST_ANGLE_NORM + LAST_BOND_NORM,
+        ),
+    ],
+)
+def test_trainable_parameters_of_the_published_alignn(strategy, published, dead):
+    """The counts that the scripts of Devi 2024 arrive at, less what never trains there."""
+    assert trainable("alignn", ALIGNN(), strategy) == published - dead
+
+
+def test_the_documented_counts():
+    page = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w:-]+)[^|]*\|[^|]*\| ([\d,-]+) \| ([\d,]+) \|", page, re.MULTILINE)
+    assert {name for name, *_ in rows} == {*STRATEGIES, "new-head:linear"} - {"freeze-to"}
+    for strategy, *counts in rows:
+        for name, kind, count in zip(("cgcnn", "alignn"), (CGCNN, ALIGNN), counts, strict=True):
+            if count != "-":
+                assert f"{trainable(name, kind(), strategy):,}" == count
 
 
 def new_head(seed, names=("gap",)):
@@ -136,6 +204,55 @@ def test_new_heads_keep_unit_and_scaler_and_differ_from_each_other():
     assert net.head("a").config == HeadConfig(hidden=(64,))
     first, second = (net.head(n).mlp.output.weight for n in "ab")
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy", "config"),
+    [
+        ("cgcnn", "new-head", HeadConfig(hidden=(64,))),
+        ("cgcnn", "last-conv", HeadConfig(hidden=(32, 32))),
+        ("alignn", "new-head", HeadConfig(hidden=(64,), act="silu", first=False)),
+        ("alignn", "full+new-head", HeadConfig(hidden=(64,), act="silu", first=False)),
+        ("alignn", "last-conv", HeadConfig(hidden=(32, 32), act="silu", first=False)),
+        *(
+            (name, strategy, HeadConfig(hidden=(64,), act="none", first=False))
+            for name in ("cgcnn", "alignn")
+            for strategy in ("new-head:linear", "two-body+new-head:linear")
+        ),
+    ],
+)
+def test_new_heads_have_the_activations_of_the_architecture_or_none(name, strategy, config):
+    net = model(name, hidden=(5,))
+    apply_plan(net, make_plan(strategy, net.depth_groups()), seed=0)
+    assert net.head("gap").config == config
+
+
+def test_a_linear_head_is_a_linear_map():
+    net = model("alignn")
+    apply_plan(net, make_plan("new-head:linear", net.depth_groups()), seed=0)
+    head = net.head("gap").double()
+    one, two = torch.randn(2, 3, net.encoder.width, dtype=torch.float64)
+    zero = head(torch.zeros_like(one))
+    torch.testing.assert_close(head(one + two) - zero, head(one) + head(two) - 2 * zero)
+
+
+@EVERY
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_an_added_head_trains_whatever_the_rest_does(name, hidden):
+    groups = model(name, hidden=hidden).depth_groups()
+    fresh = {"head-hidden": ("new", True, 1.0), "head-output": ("new", True, 1.0)}
+
+    def rows(strategy):
+        return {
+            r.group: (r.origin, r.trainable, r.lr_scale) for r in make_plan(strategy, groups).rows
+        }
+
+    for strategy in ("full", "head", f"freeze-to:{FIRST[name]}", "two-body"):
+        kept, added = rows(strategy), rows(f"{strategy}+new-head")
+        assert added == {k: v for k, v in kept.items() if not k.startswith("head")} | fresh
+    assert rows("head+new-head") == rows("new-head")
+    rates = [r.lr_scale for r in make_plan("layer-decay:0.5+new-head", groups).rows]
+    assert rates[-3:] == [0.25, 0.5, 1.0]
 
 
 def test_copied_groups_are_copied():
@@ -206,7 +323,18 @@ def test_plan_of_another_model():
         ("layer-decay:half", r"must lie in \(0, 1\], but 'half' came"),
         ("full:conv-1", r"'full' takes no argument, but 'conv-1' came"),
         ("head:1", r"'head' takes no argument"),
-        ("new-head:1", r"'new-head' takes no argument"),
+        ("new-head:1", r"'new-head' takes no argument but 'linear', and '1' came"),
+        ("full+new-head:1", r"'new-head' takes no argument but 'linear', and '1' came"),
+        ("two-body:1", r"'two-body' takes no argument"),
+        ("three-body:1", r"'three-body' takes no argument"),
+        ("three-body", r"'three-body' needs messages along angles, but the model has only the"),
+        ("three-body+new-head", r"'three-body' needs messages along angles"),
+        ("full+newhead", r"addition to a strategy 'newhead'; allowed: new-head. Did you mean"),
+        ("full+", r"Unknown addition to a strategy ''; allowed: new-head"),
+        ("+new-head", r"Unknown strategy ''"),
+        ("full+head", r"Unknown addition to a strategy 'head'"),
+        ("last-conv+new-head", r"'last-conv' brings a new head itself; leave '\+new-head' out"),
+        ("new-head:linear+new-head", r"'new-head:linear' brings a new head itself"),
         ("last-conv:1", r"'last-conv' takes no argument"),
     ],
 )

@@ -10,7 +10,10 @@ import typer
 from epitaxy.cli import options as o
 from epitaxy.core.errors import InputError
 
-STRATEGIES = "full, head, new-head, last-conv, layer-decay[:FACTOR] or freeze-to:GROUP."
+STRATEGIES = (
+    "full, head, new-head[:linear], last-conv, two-body, three-body, layer-decay[:FACTOR] or "
+    "freeze-to:GROUP; with +new-head[:linear] behind it, with a new head."
+)
 Strategy = Annotated[str, typer.Option(help=STRATEGIES)]
 USAGE = (
     "Fine-tuning needs the data, --target and --out: "

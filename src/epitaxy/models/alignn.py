@@ -62,7 +62,7 @@ class ALIGNN(Encoder):
     """
 
     default_recipe = GraphRecipe(rule="symmetric", bond_vectors=True)
-    default_head = HeadConfig(hidden=(), first=False)
+    default_head = HeadConfig(hidden=(), act="silu", first=False)
     bonds_per_thread = 400
     lengths: Tensor
     cosines: Tensor
@@ -167,7 +167,7 @@ class ALIGNN(Encoder):
         atoms, weight = state["atoms"], self._graph(batch).atom_weight
         return Features(atoms, segment_mean(atoms, batch.atom_offsets, weight))
 
-    def _along_bonds(self, conv: EdgeGatedConv, state: State, graph: _Graph) -> State:
+    def _along_bonds(self, conv: nn.Module, state: State, graph: _Graph) -> State:
         atoms, bonds = conv(state["atoms"], state["bonds"], graph.bonds, graph.atom_weight)
         new = {"atoms": atoms, "bonds": bonds, "angles": state.get("angles")}
         return {scope: rows for scope, rows in new.items() if rows is not None}

@@ -8,6 +8,8 @@ STRATEGIES = Registry(
         "full": "epitaxy.transfer.strategies.full:full",
         "head": "epitaxy.transfer.strategies.head:head",
         "new-head": "epitaxy.transfer.strategies.new_head:new_head",
+        "two-body": "epitaxy.transfer.strategies.two_body:two_body",
+        "three-body": "epitaxy.transfer.strategies.three_body:three_body",
         "last-conv": "epitaxy.transfer.strategies.last_conv:last_conv",
         "layer-decay": "epitaxy.transfer.strategies.layer_decay:layer_decay",
         "freeze-to": "epitaxy.transfer.strategies.freeze_to:freeze_to",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import nn
 
 from epitaxy.core.errors import InputError, unknown
@@ -33,6 +33,23 @@ class PlanRow(BaseModel):
     """First epoch in which the group trains; frozen before."""
 
 
+class NewHead(BaseModel):
+    """Shape of a head that takes the place of the copied one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden: tuple[PositiveInt, ...]
+    """Widths of the hidden layers."""
+    linear: bool = False
+    """Without any activation; otherwise with those that the architecture gives its heads."""
+
+    def config(self, usual: HeadConfig) -> HeadConfig:
+        """Return the settings of the head, ``usual`` being those of the architecture."""
+        if self.linear:
+            return HeadConfig(hidden=self.hidden, act="none", first=False)
+        return usual.model_copy(update={"hidden": self.hidden})
+
+
 class TransferPlan(BaseModel):
     """One row per depth group, from input to output.
 
@@ -43,7 +60,7 @@ class TransferPlan(BaseModel):
 
     strategy: str
     rows: tuple[PlanRow, ...]
-    head: HeadConfig | None = None
+    head: NewHead | None = None
 
     def first_trainable(self) -> int:
         """Number of leading groups that never train (what frozen-prefix caching may skip)."""
@@ -71,14 +88,47 @@ class TransferPlan(BaseModel):
 
 
 Strategy = Callable[[Sequence[DepthGroup], str], TransferPlan]
+ADDITION = "new-head"
+"""The strategy that may stand behind another one, joined by a plus."""
+NEW_HEAD = (
+    DepthGroup("head-hidden", (), frozenset({"head"})),
+    DepthGroup("head-output", (), frozenset({"head", "output"})),
+)
+"""The groups that a new head has (see `PropertyModel.depth_groups`)."""
+NEW_ROW = {"origin": "new", "trainable": True}
+"""What a plan says of them."""
 
 
 def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
-    """Return the plan of ``strategy``, written ``NAME`` or ``NAME:ARGUMENT``.
+    """Return the plan of ``strategy``.
+
+    It is written ``NAME`` or ``NAME:ARGUMENT``. With ``+new-head`` or ``+new-head:linear`` behind
+    it, a new head, which always trains, takes the place of the copied one.
 
     Raises:
-        InputError: there is no such strategy, or its argument does not fit the model.
+        InputError: there is no such strategy, its argument does not fit the model, or it brings a
+            new head itself.
     """
+    base, plus, addition = strategy.partition("+")
+    if not plus:
+        return _single_plan(base, groups)
+    name = addition.partition(":")[0]
+    if name != ADDITION:
+        raise unknown("addition to a strategy", name, [ADDITION])
+    fresh = _single_plan(addition, groups)
+    plan = _single_plan(base, [*(g for g in groups if "head" not in g.tags), *NEW_HEAD])
+    if plan.head is not None:
+        raise InputError(
+            f"The strategy {plan.strategy!r} brings a new head itself; leave '+{addition}' out."
+        )
+    encoder = plan.rows[: -len(NEW_HEAD)]
+    rows = [r.model_copy(update=NEW_ROW) for r in plan.rows[len(encoder) :]]
+    return TransferPlan(
+        strategy=f"{plan.strategy}+{fresh.strategy}", rows=(*encoder, *rows), head=fresh.head
+    )
+
+
+def _single_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
     name, _, argument = strategy.partition(":")
     make: Strategy = STRATEGIES[name]
     return make(groups, argument)
@@ -88,6 +138,22 @@ def no_argument(strategy: str, argument: str) -> None:
     """Refuse an argument for a strategy that has none."""
     if argument:
         raise InputError(f"The strategy {strategy!r} takes no argument, but {argument!r} came.")
+
+
+def tagged_plan(tag: str, groups: Sequence[DepthGroup], what: str) -> TransferPlan:
+    """Return the plan in which the groups with a tag and the copied head train.
+
+    Raises:
+        InputError: no group has the tag, which stands for ``what``.
+    """
+    if not any(tag in g.tags for g in groups):
+        encoder = [g.name for g in groups if "head" not in g.tags]
+        raise InputError(
+            f"The strategy {tag!r} needs {what}, but the model has only the groups {encoder}; "
+            "choose another strategy."
+        )
+    rows = tuple(PlanRow(group=g.name, trainable=bool({tag, "head"} & g.tags)) for g in groups)
+    return TransferPlan(strategy=tag, rows=rows)
 
 
 def group_index(groups: Sequence[DepthGroup], name: str) -> int:
@@ -147,7 +213,8 @@ def apply_plan(
     return chosen
 
 
-def _replace_heads(model: PropertyModel, config: HeadConfig, seed: int) -> None:
+def _replace_heads(model: PropertyModel, new: NewHead, seed: int) -> None:
+    config = new.config(model.encoder.default_head)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for position, name in enumerate(model.names):

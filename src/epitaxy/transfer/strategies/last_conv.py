@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from epitaxy.core.errors import InputError
 from epitaxy.models.encoder import DepthGroup
-from epitaxy.models.heads import HeadConfig
-from epitaxy.transfer.plan import PlanRow, TransferPlan, no_argument
+from epitaxy.transfer.plan import NewHead, PlanRow, TransferPlan, no_argument
 from epitaxy.transfer.strategies.new_head import head_rows
 
-HEAD = HeadConfig(hidden=(32, 32))
+HEAD = NewHead(hidden=(32, 32))
 """Three dense layers, width 32 (Chang 2022)."""
 
 
