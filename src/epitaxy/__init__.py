@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from epitaxy.core.errors import InputError
     from epitaxy.graphs.recipe import GraphRecipe
     from epitaxy.recipes.evaluate import evaluate
+    from epitaxy.recipes.exporting import export_checkpoint
     from epitaxy.recipes.finetune import finetune, show_plan
     from epitaxy.recipes.importing import import_checkpoint
     from epitaxy.recipes.predict import predict
@@ -32,6 +33,7 @@ _HOMES = {
     "Split": "epitaxy.structures.splits",
     "StructureTable": "epitaxy.structures.table",
     "evaluate": "epitaxy.recipes.evaluate",
+    "export_checkpoint": "epitaxy.recipes.exporting",
     "finetune": "epitaxy.recipes.finetune",
     "import_checkpoint": "epitaxy.recipes.importing",
     "kfold": "epitaxy.structures.splits",
@@ -52,6 +54,7 @@ __all__ = [
     "Split",
     "StructureTable",
     "evaluate",
+    "export_checkpoint",
     "finetune",
     "import_checkpoint",
     "kfold",

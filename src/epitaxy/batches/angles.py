@@ -33,8 +33,8 @@ class Rays(NamedTuple):
 class Angles(NamedTuple):
     """Pairs (source, target) of bonds, grouped by target: A pairs, E bonds.
 
-    The target ends where the source starts; seen the other way round, against the direction in which
-    messages run, the source comes in where the target goes out.
+    The target ends at the atom where the source starts. Messages run against the stored direction
+    of bonds, from the source, over this atom, to the target.
     """
 
     offsets: Tensor

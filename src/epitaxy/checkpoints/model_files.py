@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,16 @@ def load_weights(model: PropertyModel, tensors: dict[str, Tensor], origin: str) 
     Raises:
         InputError: keys are missing, left over, or of another shape.
     """
-    wanted = model.state_dict()
+    check_fit(model.state_dict(), tensors, origin)
+    model.load_state_dict(tensors)
+
+
+def check_fit(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Compare keys and shapes of ``tensors`` with those of a model.
+
+    Raises:
+        InputError: keys are missing, left over, or of another shape.
+    """
     missing = sorted(wanted.keys() - tensors.keys())
     left = sorted(tensors.keys() - wanted.keys())
     misfits = [k for k in wanted.keys() & tensors.keys() if wanted[k].shape != tensors[k].shape]
@@ -83,7 +93,6 @@ def load_weights(model: PropertyModel, tensors: dict[str, Tensor], origin: str) 
             f"left over {left[:3] or 'none'}, of another shape {sorted(misfits)[:3] or 'none'}; "
             "the files do not belong together."
         )
-    model.load_state_dict(tensors)
 
 
 def model_folder(source: str | Path) -> Path:

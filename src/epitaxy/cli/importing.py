@@ -11,7 +11,7 @@ import typer
 def command(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of another project.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    kind: Annotated[str, typer.Option(help="Format of the checkpoint.")] = "cgcnn",
+    kind: Annotated[str, typer.Option(help="cgcnn, alignn or alignn-mpt.")] = "cgcnn",
     property_name: Annotated[
         str | None, typer.Option("--property", help="What it predicts.")
     ] = None,

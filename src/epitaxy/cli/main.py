@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from epitaxy.cli import data, demo, evaluate, finetune, importing, predict, train, zoo
+from epitaxy.cli import data, demo, evaluate, exporting, finetune, importing, predict, train, zoo
 from epitaxy.core.errors import InputError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("finetune")(finetune.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("import")(importing.command)
+app.command("export")(exporting.command)
 app.add_typer(zoo.app, name="zoo")
 app.command("demo")(demo.command)
 

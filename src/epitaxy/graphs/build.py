@@ -45,7 +45,7 @@ def chunks(
         logger.warning(
             "%d atom(s) have no neighbour within %g Å and no bonds.", n_isolated, recipe.cutoff
         )
-    if n_padded:
+    if n_padded and recipe.rule == "cgcnn":
         logger.warning(
             "%d atom(s) have fewer than %d neighbours within %g Å; their lists are filled up with "
             "bonds of %g Å to the first atom, as CGCNN does.",

@@ -21,7 +21,6 @@ import numpy as np
 from epitaxy.graphs.ragged import offsets_of, ranges
 from epitaxy.graphs.search import Images
 
-
 MAX_WIDTH = 4.0
 """Longest run of nearly equal lengths that counts as one length, in merge tolerances."""
 
@@ -55,6 +54,14 @@ class Merged(NamedTuple):
     bond_weight: np.ndarray
     """(E,) int64 bonds in one."""
     rays: Rays | None = None
+
+
+class _Classes(NamedTuple):
+    """The first three fields of `Merged`."""
+
+    representative: np.ndarray
+    weight: np.ndarray
+    node: np.ndarray
 
 
 class Rays(NamedTuple):
@@ -106,7 +113,7 @@ def merge(
     # One value per length class, so that equal lengths are equal to the bit later on.
     mean = np.bincount(lengths, images.length) / np.maximum(members, 1)
     return _merge_bonds(
-        Merged(first[order], weight[order], rank[inverse], *[np.zeros(0)] * 4),
+        _Classes(first[order], weight[order], rank[inverse]),
         images,
         kind,
         mean[lengths],
@@ -188,7 +195,7 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 def _merge_bonds(
-    nodes: Merged, images: Images, kind: np.ndarray, length: np.ndarray, *, with_rays: bool
+    nodes: _Classes, images: Images, kind: np.ndarray, length: np.ndarray, *, with_rays: bool
 ) -> Merged:
     """Merge bonds of one kind between the same nodes; ``length`` has one value per kind."""
     n_nodes = len(nodes.representative)
@@ -213,7 +220,8 @@ def _merge_bonds(
         mirrored, mirror = np.unique(back_key, return_index=True)
         assert np.array_equal(mirrored, found)
         rays = Rays(take, counts, bond, mirror)
-    return nodes._replace(
+    return Merged(
+        *nodes,
         n_bonds=np.bincount(src[kept], minlength=n_nodes),
         bond_dst=dst[kept],
         bond_length=length[take][kept],

@@ -43,7 +43,6 @@ class _GatedEdges(torch.autograd.Function):
         edges: Edges,
         norm: EdgeNorm | None,
     ) -> tuple[Tensor, Tensor | None]:
-        # Autograd hands gamma and beta to `backward`; the norm knows them already.
         mixed = torch.empty_like(rows)
         gated, gates = torch.empty_like(neighbours), torch.empty_like(neighbours)
         across = matrix.to(rows.dtype).t()
@@ -61,9 +60,9 @@ class _GatedEdges(torch.autograd.Function):
         mean = gated.div_(gates)
         ctx.edges, ctx.norm = edges, norm
         ctx.save_for_backward(neighbours, rows, matrix, mixed, mean, gates)
-        if norm is None:
+        if norm is None or gamma is None or beta is None:
             return mean, None
-        norm.settle()
+        norm.settle(gamma, beta)
         new = torch.empty_like(rows)
         for piece in edges.pieces:
             v = norm.apply(mixed[piece.rows].to(neighbours.dtype))

@@ -12,16 +12,18 @@ from epitaxy.nn.norm import RowNorm, WeightedBatchNorm
 
 
 class EdgeNorm(Protocol):
-    """One pass through a norm: `see` all pieces, `settle`, then `apply`; on the way back
-    `see_gradient` of all pieces, then `back`."""
+    """One pass through a norm: `see` all pieces, `settle`, then `apply`.
+
+    On the way back `see_gradient` of all pieces, then `back`.
+    """
 
     dtype: torch.dtype
 
     def see(self, m: Tensor, piece: Piece) -> None:
         """Take rows before normalisation, (E', F)."""
 
-    def settle(self) -> None:
-        """Fix the statistics."""
+    def settle(self, gamma: Tensor, beta: Tensor) -> None:
+        """Fix the statistics; weight and bias are (F,)."""
 
     def apply(self, m: Tensor) -> Tensor:
         """Normalise rows, (E', F) -> (E', F)."""
@@ -46,7 +48,6 @@ class BatchNormed:
     def __init__(self, norm: WeightedBatchNorm, edges: Edges) -> None:
         self.norm, self.edges, self.moving = norm, edges, norm.training and len(edges) > 0
         self.dtype = norm.weight.dtype
-        self.gamma, self.beta = norm.weight.detach(), norm.bias.detach()
         self.origin: Tensor | None = None
         self.sums: list[tuple[Tensor, Tensor]] = []
 
@@ -60,21 +61,21 @@ class BatchNormed:
         d = m - self.origin
         self.sums.append((copies @ d, copies @ d.square_()))
 
-    def settle(self) -> None:
+    def settle(self, gamma: Tensor, beta: Tensor) -> None:
         """Compute scale and shift; in training, move the running statistics."""
         norm = self.norm
         if self.origin is None:
             # Copies: the running statistics may move before the gradient is asked for.
             self.centre, variance = norm.running_mean.clone(), norm.running_var
         else:
-            first, second = (torch.stack(part).sum(0) for part in zip(*self.sums, strict=True))
+            first, second = _total(self.sums)
             offset = first / self.edges.total
             self.centre = self.origin + offset
             variance = (second / self.edges.total - offset.square()).clamp_(min=0)
             norm.update_statistics(self.centre, variance, self.edges.total)
         self.inverse = torch.rsqrt(variance + norm.eps)
-        self.scale = self.gamma * self.inverse
-        self.shift = self.beta - self.centre * self.scale
+        self.scale = gamma * self.inverse
+        self.shift = beta - self.centre * self.scale
         self.sums = []
 
     def apply(self, m: Tensor) -> Tensor:
@@ -87,7 +88,8 @@ class BatchNormed:
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias."""
-        first, second = (torch.stack(part).sum(0) for part in zip(*self.sums, strict=True))
+        self.sums = [_total(self.sums)]
+        first, second = self.sums[0]
         return first * self.inverse, second
 
     def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
@@ -106,14 +108,14 @@ class RowNormed:
 
     def __init__(self, norm: RowNorm) -> None:
         self.shape, self.eps, self.dtype = list(norm.normalized_shape), norm.eps, norm.weight.dtype
-        self.gamma, self.beta = norm.weight.detach(), norm.bias.detach()
         self.sums: list[tuple[Tensor, Tensor]] = []
 
     def see(self, m: Tensor, piece: Piece) -> None:
         """Nothing to see."""
 
-    def settle(self) -> None:
-        """Nothing to settle."""
+    def settle(self, gamma: Tensor, beta: Tensor) -> None:
+        """Only weight and bias to remember."""
+        self.gamma, self.beta = gamma, beta
 
     def apply(self, m: Tensor) -> Tensor:
         """Normalise each row."""
@@ -122,7 +124,8 @@ class RowNormed:
 
     def see_gradient(self, dv: Tensor, m: Tensor) -> None:
         """Add to the gradients of weight and bias."""
-        self.sums.append(self._backward(dv, m, [False, True, True])[1:])
+        _, dgamma, dbeta = self._backward(dv, m, [False, True, True])
+        self.sums.append((dgamma, dbeta))
 
     def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
         """Return the gradient of the rows before normalisation."""
@@ -132,8 +135,7 @@ class RowNormed:
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias."""
-        first, second = (torch.stack(part).sum(0) for part in zip(*self.sums, strict=True))
-        return first, second
+        return _total(self.sums)
 
     def _backward(self, dv: Tensor, m: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
         _, mean, inverse = torch.native_layer_norm(m, self.shape, None, None, self.eps)
@@ -141,3 +143,9 @@ class RowNormed:
             dv, m, self.shape, mean, inverse, self.gamma, self.beta, wanted
         )
         return found
+
+
+def _total(sums: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Add up pairs of (F,)."""
+    first, second = (torch.stack(part).sum(0) for part in zip(*sums, strict=True))
+    return first, second

@@ -12,7 +12,7 @@ from torch import Tensor
 from epitaxy.nn.segments import gathered_sum
 
 PIECE = 2048
-"""Edges handled at once on a CPU: a few arrays of this many rows fit into its second-level cache."""
+"""Edges handled at once on a CPU: a few arrays of this many rows stay in its caches."""
 
 
 class Piece(NamedTuple):

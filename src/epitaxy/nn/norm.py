@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from epitaxy.core.errors import unknown
 
-
 NormKind = Literal["batch", "layer"]
 """``batch`` normalises a feature over all rows, ``layer`` a row over its features."""
 
