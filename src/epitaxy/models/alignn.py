@@ -6,8 +6,8 @@ released version 2023.4.1, which Devi et al., npj Comput. Mater. 10, 300 (2024) 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from epitaxy.graphs.elements import element_table
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
 from epitaxy.models.heads import HeadConfig
+from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.nn.bases import radial_basis
 from epitaxy.nn.edge_gated_conv import EdgeGatedConv
 from epitaxy.nn.edges import Edges
@@ -27,6 +28,31 @@ LENGTHS = (0.0, 8.0, 80)
 """First and last centre (Å) and number of radial basis functions of the bond length."""
 COSINES = (-1.0, 1.0, 40)
 """The same for the cosine of an angle."""
+
+DEFAULT = TrainingRecipe({"epochs": 50, "learning_rate": 1e-3, "batch_size": 32})
+DEVI_2024 = TrainingRecipe(
+    {
+        "epochs": 500,
+        "batch_size": 64,
+        "optimiser": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-5,
+        "schedule": "one-cycle",
+        "loss": "mse",
+        "weights": "last",
+    },
+    by_rows=((9, {"batch_size": 1}), (90, {"batch_size": 2}), (900, {"batch_size": 16})),
+    fine_tuning={"published_batchnorm": True},
+    encoder={"norm": "batch"},
+    graph=GraphRecipe(rule="alignn-2023", bond_vectors=True, merge_tolerance=1e-6),
+    scaling="min-max",
+)
+"""Single-property work of Devi 2024. They pre-trained on 941 rows with the rate 1e-4.
+
+Not repeated: the last incomplete batch, which they left out in training and in validation; the
+decay of the normalisation scales in the embeddings; one seed, hence the same initial weights, for
+all runs; and the extremes of the target, which they took from all data (here: from the training
+rows)."""
 
 
 class Embedding(nn.Module):
@@ -63,6 +89,7 @@ class ALIGNN(Encoder):
 
     default_recipe = GraphRecipe(rule="symmetric", bond_vectors=True)
     default_head = HeadConfig(hidden=(), act="silu", first=False)
+    recipes: ClassVar[Mapping[str, TrainingRecipe]] = {"default": DEFAULT, "published": DEVI_2024}
     bonds_per_thread = 400
     lengths: Tensor
     cosines: Tensor

@@ -6,8 +6,8 @@ belongs to the head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,35 @@ from epitaxy.batches.batch import CrystalBatch
 from epitaxy.graphs.elements import element_table
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
+from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.nn.bases import gaussian_expansion
 from epitaxy.nn.gated_conv import BondKinds, Bonds, GatedConv
 from epitaxy.nn.segments import segment_mean
+
+CHANG_2022 = TrainingRecipe(
+    {
+        "epochs": 1000,
+        "batch_size": 250,
+        "optimiser": "sgd",
+        "learning_rate": 0.02,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "schedule_epochs": 1000,
+        "minimum_rate": 1e-5,
+        "loss": "mse",
+        "patience": 500,
+    },
+    fine_tuning={
+        "optimiser": "adam",
+        "learning_rate": 0.01,
+        "minimum_rate": 0.0,
+        "patience": 501,
+    },
+    graph=GraphRecipe(rule="cgcnn"),
+)
+"""Chang, Wang and Ertekin (2022), as in their code: single task, and transfer, which they did with
+the strategy ``last-conv``."""
 
 
 class CGCNN(Encoder):
@@ -34,6 +60,10 @@ class CGCNN(Encoder):
     94528
     """
 
+    recipes: ClassVar[Mapping[str, TrainingRecipe]] = {
+        "default": TrainingRecipe(),
+        "published": CHANG_2022,
+    }
     centres: Tensor
     elements: Tensor
 

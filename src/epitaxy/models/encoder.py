@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from epitaxy.batches.batch import CrystalBatch
+from epitaxy.core.errors import unknown
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.heads import HeadConfig
+from epitaxy.models.training_recipe import TrainingRecipe
 
 State = dict[str, Tensor]
 """Activations between two depth groups: ``atoms`` (N, F), ``bonds`` (E, F), ``angles`` (A, F),
@@ -58,12 +60,25 @@ class Encoder(nn.Module, ABC):
     """Graphs of a new network of this kind."""
     default_head: ClassVar[HeadConfig] = HeadConfig()
     """Head of a new network of this kind."""
+    recipes: ClassVar[Mapping[str, TrainingRecipe]] = {"default": TrainingRecipe()}
+    """How such a network is trained, by name; there is always a ``default``."""
     bonds_per_thread: ClassVar[int] = 4000
     """Bonds of a batch below which one more thread costs more than it brings."""
     recipe: GraphRecipe
     """How crystals become the graphs that this network was made for."""
     width: int
     """Length of the feature vectors."""
+
+    @classmethod
+    def training_recipe(cls, name: str) -> TrainingRecipe:
+        """Return the recipe of that name.
+
+        Raises:
+            InputError: the architecture has none.
+        """
+        if name not in cls.recipes:
+            raise unknown("recipe", name, cls.recipes)
+        return cls.recipes[name]
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
