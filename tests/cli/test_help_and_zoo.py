@@ -30,7 +30,17 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 
 def test_there_are_commands():
-    documented = {"data", "train", "finetune", "predict", "evaluate", "import", "zoo", "demo"}
+    documented = {
+        "data",
+        "train",
+        "finetune",
+        "predict",
+        "evaluate",
+        "import",
+        "export",
+        "zoo",
+        "demo",
+    }
     assert {path[0] for path in COMMANDS if path} == documented
     assert {path for path in COMMANDS if len(path) == 2} == {
         *(("data", name) for name in ("info", "convert", "merge", "split")),

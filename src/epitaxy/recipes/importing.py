@@ -27,8 +27,8 @@ def import_checkpoint(
     Args:
         checkpoint: file of the other project (``.pth.tar`` of CGCNN, say).
         out: folder to write; it can be given wherever a run folder is asked for.
-        kind: format of the checkpoint: ``cgcnn``, ``alignn``, or ``alignn-mpt`` (the same network on
-            graphs that are not canonical, see `GraphRecipe.canonical`).
+        kind: format of the checkpoint: ``cgcnn``, ``alignn``, or ``alignn-mpt`` (the same network,
+            made for graphs that are not canonical, see `GraphRecipe.canonical`).
         property_name: what it predicts; the name of the file otherwise.
         unit: unit of the prediction.
         overwrite: replace a model or run that stands at ``out``.
