@@ -168,8 +168,7 @@ def job(net, plan: TransferPlan | str = "full", *, start=0, n=12, **settings) ->
     train = loader(n, config.batch_size, seed=config.seed, **size)
     val = loader(n, 256, shuffle=False, **size)
     if start:
-        for each in (train, val):
-            cache_prefix(net, each, start)
+        assert cache_prefix(net, [train, val], start) == start
     optimiser = make_optimiser(config, groups)
     return Job(net, optimiser, make_loss(config), train, val, config, start)
 

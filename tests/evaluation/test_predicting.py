@@ -83,7 +83,7 @@ def test_embeddings_are_the_crystal_vectors(net):
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
 def test_cached_states_give_the_same_predictions(net, stop):
     plain, cached = (loader(shuffle=False, properties=2) for _ in range(2))
-    cache_prefix(net, cached, stop)
+    cache_prefix(net, [cached], stop)
     expected = predict_loader(net, plain)
     assert_allclose(predict_loader(net, cached, start=stop), expected, rtol=1e-5, atol=1e-6)
 

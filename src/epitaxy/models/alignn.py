@@ -22,6 +22,7 @@ from epitaxy.nn.bases import radial_basis
 from epitaxy.nn.edge_gated_conv import EdgeGatedConv
 from epitaxy.nn.edges import Edges
 from epitaxy.nn.norm import Norm, NormKind, make_norm
+from epitaxy.nn.norm_passes import norm_silu
 from epitaxy.nn.segments import segment_mean
 
 LENGTHS = (0.0, 8.0, 80)
@@ -65,8 +66,7 @@ class Embedding(nn.Module):
 
     def forward(self, rows: Tensor, weights: Tensor) -> Tensor:
         """``weights`` (N,) counts equal rows."""
-        mapped: Tensor = self.linear(rows)
-        return nn.functional.silu(self.norm(mapped.to(self.norm.weight.dtype), weights))
+        return norm_silu(self.linear(rows), self.norm, weights)
 
 
 class ALIGNN(Encoder):
@@ -172,7 +172,7 @@ class ALIGNN(Encoder):
         if group == 0:
             # Atoms of one element share a row of the table, but not one of the normalisation.
             rows = self.elements.to(graph.dtype).index_select(0, batch.atomic_numbers)
-            return {"atoms": self.atom_embedding(rows, graph.atom_weight)}
+            return {"atoms": self.atom_embedding(rows, graph.atom_weight).to(graph.dtype)}
         if group == 1:
             return {**state, "bonds": self._expanded(batch.bond_length, graph.bonds, self.lengths)}
         if group == 2:

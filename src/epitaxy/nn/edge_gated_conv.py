@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear, silu
 
-from epitaxy.nn.edge_norms import BatchNormed, EdgeNorm, RowNormed
 from epitaxy.nn.edges import Edges
-from epitaxy.nn.norm import Norm, NormKind, WeightedBatchNorm, make_norm
+from epitaxy.nn.norm import NormKind, make_norm
+from epitaxy.nn.norm_passes import NormPass, norm_silu, pass_through, through_silu
 from epitaxy.nn.segments import gathered_sum
 
 EPSILON = 1e-6
@@ -41,7 +41,7 @@ class _GatedEdges(torch.autograd.Function):
         gamma: Tensor | None,
         beta: Tensor | None,
         edges: Edges,
-        norm: EdgeNorm | None,
+        norm: NormPass | None,
     ) -> tuple[Tensor, Tensor | None]:
         mixed = torch.empty_like(rows)
         gated, gates = torch.empty_like(neighbours), torch.empty_like(neighbours)
@@ -51,7 +51,7 @@ class _GatedEdges(torch.autograd.Function):
             _add_product(m, rows[piece.rows], across)
             mixed[piece.rows] = m
             if norm is not None:
-                norm.see(m, piece)
+                norm.see(m, piece.rows)
             gate = m.sigmoid_()
             gates[piece.groups] = edges.sum_groups(gate, piece)
             gate *= neighbours.index_select(0, edges.source[piece.rows])
@@ -73,12 +73,12 @@ class _GatedEdges(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         neighbours, rows, matrix, mixed, mean, gates = ctx.saved_tensors
         edges: Edges = ctx.edges
-        norm: EdgeNorm | None = ctx.norm
+        norm: NormPass | None = ctx.norm
         dmean, dnew = grads
         assert dmean is not None
         dm, through = torch.empty_like(mixed), torch.empty_like(mixed)
         if norm is not None and dnew is not None:
-            _through_activation(norm, edges, mixed, dnew, dm)
+            through_silu(norm, mixed, dnew, dm)
         n, width = neighbours.shape
         dgated = dmean / gates
         # A gate feels dgated * (u of its source - mean).
@@ -94,7 +94,7 @@ class _GatedEdges(torch.autograd.Function):
             through[piece.rows] = pulled[:, :width].mul_(gate)
             d = torch.ops.aten.sigmoid_backward(u, gate)
             if norm is not None:
-                d += norm.back(dm[piece.rows].to(m.dtype), m, piece)
+                d += norm.back(dm[piece.rows].to(m.dtype), m, piece.rows)
             dm[piece.rows] = d
             dtable[n:][piece.groups] = edges.sum_groups(d, piece, weighted=False)
         dtable[:n] = gathered_sum(dm, *edges.by_source, None)
@@ -112,17 +112,6 @@ def _add_product(m: Tensor, rows: Tensor, across: Tensor) -> None:
         m.addmm_(rows, across)
     else:
         m += rows @ across
-
-
-def _through_activation(
-    norm: EdgeNorm, edges: Edges, mixed: Tensor, dnew: Tensor, dv: Tensor
-) -> None:
-    """Write the gradient of the norm's output to ``dv``, and show it to the norm."""
-    for piece in edges.pieces:
-        m = mixed[piece.rows].to(norm.dtype)
-        d = torch.ops.aten.silu_backward(dnew[piece.rows].to(m.dtype), norm.apply(m))
-        dv[piece.rows] = d
-        norm.see_gradient(d, m)
 
 
 class EdgeGatedConv(nn.Module):
@@ -161,7 +150,7 @@ class EdgeGatedConv(nn.Module):
             rows = rows.to(torch.get_autocast_dtype(kind))
         nodes = nodes.to(self.node_norm.weight.dtype)
         table, neighbours, own = self._project(nodes)
-        norm = None if self.edge_norm is None else _running(self.edge_norm, edges)
+        norm = None if self.edge_norm is None else pass_through(self.edge_norm, edges.copies)
         with torch.autocast(kind, enabled=False):
             mean, new = _GatedEdges.apply(  # type: ignore[no-untyped-call]
                 table,
@@ -173,7 +162,7 @@ class EdgeGatedConv(nn.Module):
                 edges,
                 norm,
             )
-            return nodes + silu(self.node_norm(own + mean, node_weight)), new
+            return nodes + norm_silu(own + mean, self.node_norm, node_weight), new
 
     def _project(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return A x and B x + biases (2n, F), U x (n, F), D x (n, F)."""
@@ -184,10 +173,3 @@ class EdgeGatedConv(nn.Module):
             for weight, bias in zip(self.nodes.weight.chunk(4), biases, strict=True)
         )
         return torch.cat([a, b]), u, d
-
-
-def _running(norm: Norm, edges: Edges) -> EdgeNorm:
-    """Return the state of one pass through ``norm``."""
-    if isinstance(norm, WeightedBatchNorm):
-        return BatchNormed(norm, edges)
-    return RowNormed(norm)

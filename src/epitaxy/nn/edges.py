@@ -22,6 +22,12 @@ class Piece(NamedTuple):
     groups: slice
 
 
+def row_pieces(rows: Tensor) -> list[slice]:
+    """Cut (N, F) into runs of rows that stay in the cache; into one on a GPU, at least one."""
+    size = PIECE if rows.device.type == "cpu" else max(len(rows), 1)
+    return [slice(i, i + size) for i in range(0, max(len(rows), 1), size)]
+
+
 class Edges:
     """Directed edges between n nodes, grouped by their target: E edges.
 
@@ -39,7 +45,6 @@ class Edges:
         self.offsets, self.source, self.target = offsets, source, target
         self.weight, self.copies = weight, copies
         self.n_nodes = len(offsets) - 1
-        self.total = copies.sum().clamp(min=1)  # there may be no edge at all
 
     def __len__(self) -> int:
         return len(self.source)

@@ -1,17 +1,18 @@
-"""Normalisation of edge vectors that come piece by piece, forth and back."""
+"""Normalisation of rows that come piece by piece, forth and back."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import silu
 
-from epitaxy.nn.edges import Edges, Piece
-from epitaxy.nn.norm import RowNorm, WeightedBatchNorm
+from epitaxy.nn.edges import row_pieces
+from epitaxy.nn.norm import Norm, RowNorm, WeightedBatchNorm
 
 
-class EdgeNorm(Protocol):
+class NormPass(Protocol):
     """One pass through a norm: `see` all pieces, `settle`, then `apply`.
 
     On the way back `see_gradient` of all pieces, then `back`.
@@ -19,7 +20,7 @@ class EdgeNorm(Protocol):
 
     dtype: torch.dtype
 
-    def see(self, m: Tensor, piece: Piece) -> None:
+    def see(self, m: Tensor, piece: slice) -> None:
         """Take rows before normalisation, (E', F)."""
 
     def settle(self, gamma: Tensor, beta: Tensor) -> None:
@@ -31,7 +32,7 @@ class EdgeNorm(Protocol):
     def see_gradient(self, dv: Tensor, m: Tensor) -> None:
         """Take the gradient of normalised rows and the rows before, (E', F)."""
 
-    def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
+    def back(self, dv: Tensor, m: Tensor, piece: slice) -> Tensor:
         """Return the gradient of the rows before normalisation, (E', F)."""
 
     def gradients(self) -> tuple[Tensor, Tensor]:
@@ -45,17 +46,18 @@ class BatchNormed:
     the variance.
     """
 
-    def __init__(self, norm: WeightedBatchNorm, edges: Edges) -> None:
-        self.norm, self.edges, self.moving = norm, edges, norm.training and len(edges) > 0
+    def __init__(self, norm: WeightedBatchNorm, copies: Tensor) -> None:
+        self.norm, self.copies, self.moving = norm, copies, norm.training and len(copies) > 0
+        self.total = copies.sum().clamp(min=1)  # there may be no row at all
         self.dtype = norm.weight.dtype
         self.origin: Tensor | None = None
         self.sums: list[tuple[Tensor, Tensor]] = []
 
-    def see(self, m: Tensor, piece: Piece) -> None:
+    def see(self, m: Tensor, piece: slice) -> None:
         """Add to the moments of the batch."""
         if not self.moving:
             return
-        copies = self.edges.copies[piece.rows]
+        copies = self.copies[piece]
         if self.origin is None:
             self.origin = copies @ m / copies.sum().clamp(min=1)
         d = m - self.origin
@@ -69,10 +71,10 @@ class BatchNormed:
             self.centre, variance = norm.running_mean.clone(), norm.running_var
         else:
             first, second = _total(self.sums)
-            offset = first / self.edges.total
+            offset = first / self.total
             self.centre = self.origin + offset
-            variance = (second / self.edges.total - offset.square()).clamp_(min=0)
-            norm.update_statistics(self.centre, variance, self.edges.total)
+            variance = (second / self.total - offset.square()).clamp_(min=0)
+            norm.update_statistics(self.centre, variance, self.total)
         self.inverse = torch.rsqrt(variance + norm.eps)
         self.scale = gamma * self.inverse
         self.shift = beta - self.centre * self.scale
@@ -92,13 +94,13 @@ class BatchNormed:
         first, second = self.sums[0]
         return first * self.inverse, second
 
-    def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
+    def back(self, dv: Tensor, m: Tensor, piece: slice) -> Tensor:
         """Scale; where the statistics are those of the batch, every row moves them, too."""
         if self.moving:
             dgamma, dbeta = self.gradients()
             slope = dgamma * self.inverse
             common = torch.addcmul(dbeta - self.centre * slope, m, slope)
-            share = self.edges.copies[piece.rows] / self.edges.total
+            share = self.copies[piece] / self.total
             dv = dv.addcmul(common, share[:, None], value=-1)
         return dv * self.scale
 
@@ -110,7 +112,7 @@ class RowNormed:
         self.shape, self.eps, self.dtype = list(norm.normalized_shape), norm.eps, norm.weight.dtype
         self.sums: list[tuple[Tensor, Tensor]] = []
 
-    def see(self, m: Tensor, piece: Piece) -> None:
+    def see(self, m: Tensor, piece: slice) -> None:
         """Nothing to see."""
 
     def settle(self, gamma: Tensor, beta: Tensor) -> None:
@@ -127,7 +129,7 @@ class RowNormed:
         _, dgamma, dbeta = self._backward(dv, m, [False, True, True])
         self.sums.append((dgamma, dbeta))
 
-    def back(self, dv: Tensor, m: Tensor, piece: Piece) -> Tensor:
+    def back(self, dv: Tensor, m: Tensor, piece: slice) -> Tensor:
         """Return the gradient of the rows before normalisation."""
         del piece
         rows: Tensor = self._backward(dv, m, [True, False, False])[0]
@@ -143,6 +145,56 @@ class RowNormed:
             dv, m, self.shape, mean, inverse, self.gamma, self.beta, wanted
         )
         return found
+
+
+def pass_through(norm: Norm, copies: Tensor) -> NormPass:
+    """Return the state of one pass through ``norm`` of rows that stand for ``copies`` (N,)."""
+    if isinstance(norm, WeightedBatchNorm):
+        return BatchNormed(norm, copies)
+    return RowNormed(norm)
+
+
+class _NormSilu(torch.autograd.Function):
+    """``silu(norm(rows))``, keeping the rows alone for the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, gamma: Tensor, beta: Tensor, norm: NormPass) -> Tensor:
+        pieces = row_pieces(rows)
+        for piece in pieces:
+            norm.see(rows[piece].to(norm.dtype), piece)
+        norm.settle(gamma, beta)
+        out = torch.empty_like(rows)
+        for piece in pieces:
+            out[piece] = silu(norm.apply(rows[piece].to(norm.dtype)), inplace=True)
+        ctx.save_for_backward(rows)
+        ctx.norm = norm
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (rows,) = ctx.saved_tensors
+        norm: NormPass = ctx.norm
+        dv = torch.empty_like(rows)
+        through_silu(norm, rows, grads[0], dv)
+        for piece in row_pieces(rows):
+            dv[piece] = norm.back(dv[piece].to(norm.dtype), rows[piece].to(norm.dtype), piece)
+        return dv, *norm.gradients(), None
+
+
+def norm_silu(rows: Tensor, norm: Norm, copies: Tensor) -> Tensor:
+    """``silu(norm(rows))`` of rows (N, F) that stand for ``copies`` (N,), in their own precision."""
+    state = pass_through(norm, copies)
+    out: Tensor = _NormSilu.apply(rows, norm.weight, norm.bias, state)  # type: ignore[no-untyped-call]
+    return out
+
+
+def through_silu(norm: NormPass, rows: Tensor, dout: Tensor, dv: Tensor) -> None:
+    """Write the gradient of ``norm(rows)`` to ``dv``, given that of its SiLU; show it to the norm."""
+    for piece in row_pieces(rows):
+        m = rows[piece].to(norm.dtype)
+        d = torch.ops.aten.silu_backward(dout[piece].to(m.dtype), norm.apply(m))
+        dv[piece] = d
+        norm.see_gradient(d, m)
 
 
 def _total(sums: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
