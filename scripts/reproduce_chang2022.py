@@ -3,9 +3,9 @@
     python scripts/reproduce_chang2022.py DATASETS EXTRACTOR --runs RUNS --out results.csv
 
 DATASETS is a folder with the Parquet tables and split files of the paper's tasks, EXTRACTOR the published checkpoint
-of formation energies (mp_eform). Hyperparameters are those of the authors' code: single task with SGD 0.02 and
-momentum 0.9, transfer with Adam 0.01 (head) and 0.005 (last convolution), cosine schedules over 1000 epochs, batch
-250, patience 500, best validation epoch. Finished runs are not repeated, interrupted ones continue.
+of formation energies (mp_eform). Hyperparameters are those of the authors' code (recipe "published" of CGCNN): single
+task with SGD 0.02 and momentum 0.9, transfer with Adam 0.01 (head) and 0.005 (last convolution), cosine schedules over
+1000 epochs, batch 250, patience 500, best validation epoch. Finished runs are not repeated, interrupted ones continue.
 """
 
 from __future__ import annotations
@@ -34,23 +34,6 @@ PUBLISHED: dict[str, dict[str, tuple[float, float, str]]] = {
     "jarvis_2d_gap_opt": {"single": (0.693, 0.148, "eV"), "transfer": (0.698, 0.198, "eV")},
 }
 """Five-seed mean and standard deviation of the test MAE (Table 3)."""
-COMMON: dict[str, Any] = {
-    "epochs": 1000,
-    "schedule": "cosine",
-    "schedule_epochs": 1000,
-    "batch_size": 250,
-    "weight_decay": 0.0,
-    "loss": "mse",
-}
-SINGLE = {
-    **COMMON,
-    "optimiser": "sgd",
-    "learning_rate": 0.02,
-    "momentum": 0.9,
-    "minimum_rate": 1e-5,
-    "patience": 500,
-}
-TRANSFER = {**COMMON, "optimiser": "adam", "learning_rate": 0.01, "patience": 501}
 
 
 def run(arguments: argparse.Namespace, task: str, method: str, seed: int) -> Run:
@@ -60,11 +43,7 @@ def run(arguments: argparse.Namespace, task: str, method: str, seed: int) -> Run
     out = arguments.runs / f"{task}-{method}-{seed}"
     unit = PUBLISHED[task][method][2]
     if method == "single":
-        settings = {**SINGLE, "seed": seed}
-        return train(
-            data, "target", out, split=split, unit=unit, graph={"rule": "cgcnn"}, training=settings
-        )
-    settings = {**TRANSFER, "seed": seed}
+        return train(data, "target", out, split=split, unit=unit, recipe="published", seed=seed)
     return finetune(
         data,
         "target",
@@ -73,7 +52,8 @@ def run(arguments: argparse.Namespace, task: str, method: str, seed: int) -> Run
         strategy="last-conv",
         split=split,
         unit=unit,
-        training=settings,
+        recipe="published",
+        seed=seed,
     )
 
 

@@ -42,7 +42,10 @@ def nothing_written(folder) -> bool:
     ("options", "words"),
     [
         (["--target", "gpa"], "no property 'gpa'; it has: gap. Did you mean 'gap'?"),
-        (["--model", "cgcn"], "Unknown model 'cgcn'; allowed: cgcnn. Did you mean 'cgcnn'?"),
+        (["--model", "cgcn"], "Unknown model 'cgcn'; allowed: alignn, cgcnn. Did you mean"),
+        (["--recipe", "publishd"], "Unknown recipe 'publishd'; allowed: default, published. Did"),
+        (["--units", "eV"], "Unknown units 'eV'; allowed: physical, published."),
+        (["--units", "published"], "need a column 'gap_published' with the published values"),
         (["--transform", "logarithm"], "Unknown transform 'logarithm'; allowed: identity, log"),
         (["--split", "nosuch.json"], "'nosuch.json' is neither an existing JSON file"),
         (["--split", "random:x"], "must be a whole number, for example 'random:7'"),
@@ -449,7 +452,7 @@ def test_import_does_not_replace_a_run(epitaxy, trained, tmp_path):
     assert "holds a model or a run" in epitaxy("import", "x.pth", "--out", "run").sentence
     assert content(run) == before
     sentence = epitaxy("import", "x.pth", "--out", "m", "--kind", "cgcn").sentence
-    assert "Unknown checkpoint format 'cgcn'; allowed: cgcnn. Did you mean 'cgcnn'?" in sentence
+    assert "Unknown checkpoint format 'cgcn'; allowed: alignn, alignn-mpt, cgcnn." in sentence
 
 
 def test_data_commands_refuse_what_makes_no_sense(epitaxy, salts, tmp_path):

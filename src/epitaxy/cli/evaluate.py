@@ -15,11 +15,12 @@ def command(
     data: o.Data,
     target: Annotated[str, typer.Option(help="Column with the known values.")],
     out: Annotated[Path | None, typer.Option(help="Parquet file for the predictions.")] = None,
+    units: o.Units = "physical",
 ) -> None:
     """Score a model on data with known values."""
     from epitaxy.recipes.evaluate import evaluate
 
-    found = evaluate(run, data, target, out)
+    found = evaluate(run, data, target, out, units=units)
     unit = f" {found['unit']}" if found["unit"] else ""
     typer.echo(f"MAE  {found['mae']:.4g}{unit} (n = {found['n']}, {found['dropped']} left out)")
     if found["mae_interval"] is not None:
@@ -28,3 +29,5 @@ def command(
     typer.echo(f"RMSE {found['rmse']:.4g}{unit}")
     if found["r2"] is not None:
         typer.echo(f"R2   {found['r2']:.4f}")
+    if "published" in found:
+        typer.echo(o.published(found["published"]))

@@ -30,6 +30,7 @@ def command(
     split: o.Split = "random",
     unit: o.Unit = None,
     transform: o.Transform = None,
+    recipe: o.Recipe = "default",
     config: o.Config = None,
     epochs: o.Epochs = None,
     batch_size: o.BatchSize = None,
@@ -38,23 +39,24 @@ def command(
     precision: o.PrecisionOption = None,
     device: o.Device = None,
     seed: o.Seed = None,
+    units: o.Units = "physical",
     *,
     overwrite: o.Overwrite = False,
     show_plan: Annotated[bool, typer.Option(help="Print the transfer plan and stop.")] = False,
 ) -> None:
     """Fine-tune a trained model on a property."""
-    from epitaxy.recipes import finetune as recipe
+    from epitaxy.recipes import finetune as recipes
 
     if not from_model:
         raise InputError(
             "--from is missing: give a run folder or zoo:NAME (see: epitaxy zoo list)."
         )
     if show_plan:
-        typer.echo(recipe.show_plan(from_model, strategy))
+        typer.echo(recipes.show_plan(from_model, strategy))
         return
     if data is None or target is None or out is None:
         raise InputError(USAGE)
-    run = recipe.finetune(
+    run = recipes.finetune(
         data,
         target,
         from_model,
@@ -63,6 +65,7 @@ def command(
         split=split,
         unit=unit,
         transform=transform,
+        recipe=recipe,
         training=o.training(
             config,
             assignments,
@@ -73,6 +76,7 @@ def command(
             device=device,
             seed=seed,
         ),
+        units=units,
         overwrite=overwrite,
     )
-    typer.echo(o.summary(run.folder, run.metrics))
+    typer.echo(o.summary(run))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from epitaxy.recipes.running import Run
 
 
 class Precision(StrEnum):
@@ -26,6 +30,14 @@ Config = Annotated[Path | None, typer.Option(help="YAML file with training setti
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any other training setting, KEY=VALUE (repeat)."),
+]
+Recipe = Annotated[
+    str,
+    typer.Option(help="How the architecture is trained: default, or published as in the paper."),
+]
+Units = Annotated[
+    str,
+    typer.Option(help="physical; published: errors also on the scale of column TARGET_published."),
 ]
 Overwrite = Annotated[bool, typer.Option(help="Replace a finished run with other settings.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
@@ -50,11 +62,19 @@ def training(
     return {**read_settings(config), **parse_assignments(assignments or []), **given}
 
 
-def summary(run_folder: Path, metrics: dict[str, dict[str, dict[str, object]]]) -> str:
+def summary(run: Run) -> str:
     """Return the errors of a run as a few lines of text."""
     lines = []
-    for part, properties in metrics.items():
+    for part, properties in run.metrics.items():
         for name, numbers in properties.items():
             unit = f" {numbers['unit']}" if numbers["unit"] else ""
             lines.append(f"{part:5s} {name}: MAE {numbers['mae']:.4g}{unit} (n = {numbers['n']})")
-    return "\n".join([*lines, f"Run folder: {run_folder} (report.html)"])
+    for part, properties in run.published.items():
+        for name, numbers in properties.items():
+            lines.append(f"{part:5s} {name}: {published(numbers)}")
+    return "\n".join([*lines, f"Run folder: {run.folder} (report.html)"])
+
+
+def published(numbers: Mapping[str, Any]) -> str:
+    """Return the error on the scale of a paper as text."""
+    return f"MAE {numbers['mae']:.4g} on the published scale (1.0 is {numbers['unit']})"

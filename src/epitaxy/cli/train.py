@@ -17,6 +17,7 @@ def command(
     split: o.Split = "random",
     unit: o.Unit = None,
     transform: o.Transform = None,
+    recipe: o.Recipe = "default",
     config: o.Config = None,
     epochs: o.Epochs = None,
     batch_size: o.BatchSize = None,
@@ -25,6 +26,7 @@ def command(
     precision: o.PrecisionOption = None,
     device: o.Device = None,
     seed: o.Seed = None,
+    units: o.Units = "physical",
     *,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -39,6 +41,7 @@ def command(
         split=split,
         unit=unit,
         transform=transform,
+        recipe=recipe,
         training=o.training(
             config,
             assignments,
@@ -49,6 +52,7 @@ def command(
             device=device,
             seed=seed,
         ),
+        units=units,
         overwrite=overwrite,
     )
-    typer.echo(o.summary(run.folder, run.metrics))
+    typer.echo(o.summary(run))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,11 +18,15 @@ from epitaxy.core.files import atomic_file, cache_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.store import GraphStore, build_graphs
+from epitaxy.structures.published import published_unit
+from epitaxy.structures.reading import read_table
 from epitaxy.structures.splits import Split, resolve_split
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
 PARTS = ("train", "val", "test")
+Units = Literal["physical", "published"]
+"""Scales on which errors are told; those of the papers are in addition to the physical ones."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,24 @@ def data_name(data: str | Path | StructureTable) -> str:
     if isinstance(data, StructureTable):
         return f"a table of {len(data)} crystals, hash {data.hash}"
     return str(data)
+
+
+def read_targets(
+    data: str | Path | StructureTable, targets: Sequence[str], units: str
+) -> tuple[StructureTable, dict[str, float]]:
+    """Read the crystals and the target properties.
+
+    Returns:
+        The table; and property -> physical units per 1.0 on the published scale, empty unless
+        ``units`` is ``published``.
+
+    Raises:
+        InputError: as `read_table`; or the published scale is asked for and cannot be found.
+    """
+    if _one_of("units", units, Units) == "physical":
+        return read_table(data, target=targets), {}
+    table = read_table(data)
+    return read_table(table, target=targets), {n: published_unit(table, n) for n in targets}
 
 
 def prepare(

@@ -12,10 +12,10 @@ from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.predicting import predict_table
 from epitaxy.models.property_model import PropertyModel
+from epitaxy.recipes.data import read_targets
 from epitaxy.recipes.predict import keep_input
-from epitaxy.results.metrics import mae_interval, metrics
+from epitaxy.results.metrics import mae_interval, metrics, rescaled
 from epitaxy.results.predictions import make_predictions, write_predictions
-from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -26,6 +26,8 @@ def evaluate(
     data: str | Path | StructureTable,
     target: str,
     out: str | Path | None = None,
+    *,
+    units: str = "physical",
 ) -> dict[str, Any]:
     """Score a model on all labelled rows of ``data``.
 
@@ -35,10 +37,13 @@ def evaluate(
         target: column with the known values, in the unit of the model. A model of one property is
             scored on it whatever its name; of several, the one called ``target`` is meant.
         out: Parquet file for the predictions.
+        units: ``physical``, or ``published`` to be told the errors also on the scale of a paper,
+            which a column TARGET_published of the data shows.
 
     Returns:
         ``mae``, ``mae_interval`` (95 %, bootstrap), ``rmse``, ``r2``, ``n``, ``unit``,
-        ``dropped`` (number of rows left out: without a value, or without a graph).
+        ``dropped`` (number of rows left out: without a value, or without a graph); with published
+        units also ``published``: ``mae``, ``rmse``, ``r2``, ``n`` and ``unit`` on that scale.
 
     Raises:
         InputError: the column is missing or has no usable row, the model has no such property,
@@ -52,7 +57,7 @@ def evaluate(
             f"The model predicts {', '.join(model.names)}, but not {target!r}; name one of these."
         )
     name = target if target in model.names else model.names[0]
-    table = read_table(data, target=[target])
+    table, per_unit = read_targets(data, [target], units)
     known = table.column(target)
     given, unit = table.properties[target].unit, model.specs[name].unit
     if given and unit and given != unit:
@@ -79,6 +84,8 @@ def evaluate(
     if out is not None:
         write_predictions(frame, out)
     numbers: dict[str, Any] = metrics(frame)["test"][name]
+    if per_unit:
+        numbers["published"] = rescaled(numbers, per_unit[target])
     numbers["mae_interval"] = mae_interval(frame, "test", name)
     numbers["dropped"] = len(predicted.dropped) + int((~labelled).sum())
     return numbers

@@ -13,10 +13,9 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import data_name, prepare
-from epitaxy.recipes.options import Settings, describe_target, training_config
-from epitaxy.recipes.running import Run, describe, execute, parameter_counts
-from epitaxy.structures.reading import read_table
+from epitaxy.recipes.data import data_name, prepare, read_targets
+from epitaxy.recipes.options import Settings, describe_target, training_configs
+from epitaxy.recipes.running import Run, describe, execute, parameter_counts, published_units
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import TransferPlan, make_plan
@@ -35,8 +34,10 @@ def finetune(
     split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
     unit: str | None = None,
     transform: str | None = None,
-    scaling: Scaling = "standardise",
+    recipe: str = "default",
+    scaling: Scaling | None = None,
     training: Settings = None,
+    units: str = "physical",
     overwrite: bool = False,
     **options: Any,
 ) -> Run:
@@ -50,12 +51,17 @@ def finetune(
         target: property to learn.
         from_model: run folder or ``zoo:NAME``.
         out: run folder to write.
-        strategy: name of a strategy, with an argument where it takes one (``freeze-to:conv-2``).
+        strategy: name of a strategy, with an argument where it takes one (``freeze-to:conv-2``),
+            and ``+new-head`` where the copied head is to be replaced.
         split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
-        scaling: standardise, min-max or none, with statistics of the training part.
+        recipe: how the architecture is trained: ``default``, or ``published`` for the settings of
+            the paper. It decides what is not given, the scaling included.
+        scaling: standardise (the default), min-max or none, with statistics of the training part.
         training: settings of `TrainingConfig`, or a YAML file with them.
+        units: ``physical``, or ``published`` to be told the errors also on the scale of a paper
+            (`Run.published`), which a column TARGET_published of the data shows.
         overwrite: replace a finished run with other settings.
         options: single settings of `TrainingConfig` (epochs, batch_size, seed, device, ...).
 
@@ -66,12 +72,15 @@ def finetune(
         InputError: something given is wrong; nothing was overwritten.
     """
     out = check_output_folder(out)
-    config = training_config(DEFAULTS, training, **options)
     source = load_model(from_model)
+    chosen = source.encoder.training_recipe(recipe)
+    config_for = training_configs(DEFAULTS, chosen, training, fine_tuning=True, **options)
+    scaling = scaling or chosen.scaling
     plan = make_plan(strategy, source.depth_groups())
-    table = read_table(data, target=[target])
+    table, per_unit = read_targets(data, [target], units)
     table = describe_target(table, target, unit=unit, transform=transform)
-    labelled = prepare(table, [target], split, source.recipe, seed=config.seed)
+    labelled = prepare(table, [target], split, source.recipe, seed=config_for(1).seed)
+    config = config_for(len(labelled.ids("train")))
     parent = {
         "from": str(from_model),
         "weights": content_hash((model_folder(from_model) / "model.safetensors").read_bytes()),
@@ -91,10 +100,12 @@ def finetune(
         "model": source.architecture,
         "parent": parent,
         "strategy": plan.strategy,
+        "recipe": recipe,
         "scaling": scaling,
         "split": str(split) if isinstance(split, str | Path) else "given",
         "graph": source.recipe.model_dump(mode="json"),
         "properties": {target: labelled.specs[target].model_dump(mode="json")},
+        **published_units(per_unit),
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)

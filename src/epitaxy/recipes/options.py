@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from epitaxy.core.errors import InputError, suggestion
 from epitaxy.core.properties import PropertySpec
+from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.structures.table import StructureTable
 from epitaxy.training.config import TrainingConfig
 
@@ -49,10 +50,11 @@ def with_defaults(defaults: M, settings: Settings, what: str) -> M:
 
 
 def keywords(kind: Any, values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Return ``values`` if all are numbers that ``kind`` takes as keyword arguments.
+    """Return ``values`` if all are numbers or choices that ``kind`` takes as keyword arguments.
 
     Raises:
-        InputError: a key is not known, or a value is not positive or of another type.
+        InputError: a key is not known, a number is not positive or of another type, or a choice is
+            not one of its `Literal`.
 
     >>> keywords(sorted, {"reversed": True}, "sorting")
     Traceback (most recent call last):
@@ -61,21 +63,28 @@ def keywords(kind: Any, values: Mapping[str, Any], what: str) -> dict[str, Any]:
     'reverse'?
     """
     known = {
-        name: p.default
-        for name, p in inspect.signature(kind).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and isinstance(p.default, int | float)
+        name: p
+        for name, p in inspect.signature(kind, eval_str=True).parameters.items()
+        if p.kind is p.KEYWORD_ONLY
+        and (isinstance(p.default, int | float) or get_origin(p.annotation) is Literal)
     }
     for key, value in values.items():
         if key not in known:
             raise InputError(f"Wrong {what} settings: unknown key {key!r}.{suggestion(key, known)}")
-        wanted = type(known[key])
-        fits = isinstance(value, int | float if wanted is float else wanted)
-        if not fits or (isinstance(value, int | float) and value <= 0):
-            raise InputError(
-                f"Wrong {what} settings: {key} = {value!r}; it must be a positive number "
-                f"({wanted.__name__})."
-            )
+        needed = _needed(known[key], value)
+        if needed:
+            raise InputError(f"Wrong {what} settings: {key} = {value!r}; it must be {needed}.")
     return dict(values)
+
+
+def _needed(parameter: inspect.Parameter, value: Any) -> str:
+    """Return what the value of a keyword argument must be; nothing if it is that."""
+    if get_origin(parameter.annotation) is Literal:
+        allowed = get_args(parameter.annotation)
+        return "" if value in allowed else " or ".join(map(repr, allowed))
+    wanted = type(parameter.default)
+    fits = isinstance(value, int | float if wanted is float else wanted) and value > 0
+    return "" if fits else f"a positive number ({wanted.__name__})"
 
 
 def _fault(kind: type[BaseModel], error: dict[str, Any]) -> str:
@@ -128,12 +137,32 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def training_config(
-    defaults: Mapping[str, Any], settings: Settings, **options: Any
-) -> TrainingConfig:
-    """Merge defaults, settings and explicit options (None = not given), the later ones winning."""
+def training_configs(
+    defaults: Mapping[str, Any],
+    recipe: TrainingRecipe,
+    settings: Settings,
+    *,
+    fine_tuning: bool = False,
+    **options: Any,
+) -> Callable[[int], TrainingConfig]:
+    """Return the function from the number of training rows to the settings of a training.
+
+    Defaults, the recipe, settings and explicit options (None = not given) are merged, the later
+    ones winning.
+
+    Raises:
+        InputError: unknown keys, wrong types or impossible combinations; at once, not only when
+            the rows are known.
+    """
     given = {key: value for key, value in options.items() if value is not None}
-    return checked(TrainingConfig, {**defaults, **read_settings(settings), **given}, "training")
+    user = {**read_settings(settings), **given}
+
+    def config(rows: int) -> TrainingConfig:
+        named = recipe.settings(rows, fine_tuning=fine_tuning)
+        return checked(TrainingConfig, {**defaults, **named, **user}, "training")
+
+    config(1)
+    return config
 
 
 def describe_target(

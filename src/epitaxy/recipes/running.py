@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.predicting import BATCH, predict_loader, prediction_frame
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import PARTS, Labelled, write_dropped
-from epitaxy.recipes.workspace import is_finished, read_config, workspace
+from epitaxy.recipes.workspace import PUBLISHED, is_finished, read_config, workspace
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.metrics import metrics
+from epitaxy.results.metrics import metrics, rescaled
 from epitaxy.results.predictions import read_predictions, write_predictions
 from epitaxy.training.caching import cache_prefix
 from epitaxy.training.config import TrainingConfig
@@ -47,6 +47,8 @@ class Run:
     folder: Path
     metrics: dict[str, Any]
     """As in metrics.json."""
+    published: dict[str, Any] = field(default_factory=dict)
+    """The same on the scale of a paper, of the properties for which it was asked for."""
 
     @property
     def model(self) -> PropertyModel:
@@ -93,7 +95,7 @@ def execute(
     """
     if is_finished(out, config, overwrite=overwrite):
         logger.info("%s is already finished with these settings.", out)
-        return read_run(out)
+        return _opened(out, config)
     scalers = data.fit_scalers(scaling)
     with workspace(out, config) as folder:
         torch.manual_seed(training.seed)
@@ -102,7 +104,7 @@ def execute(
         _train(data, scalers, model, plan, training=training, folder=folder)
         _score(data, scalers, model, folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
-    return read_run(out)
+    return _opened(out, config)
 
 
 def read_run(folder: str | Path) -> Run:
@@ -112,9 +114,25 @@ def read_run(folder: str | Path) -> Run:
         InputError: it is not the folder of a finished run.
     """
     folder = Path(folder)
-    if not read_config(folder) or not (folder / "predictions.parquet").is_file():
+    config = read_config(folder)
+    if not config or not (folder / "predictions.parquet").is_file():
         raise InputError(f"{str(folder)!r} is not the folder of a finished run.")
-    return Run(folder, metrics(read_predictions(folder / "predictions.parquet")))
+    return _opened(folder, config)
+
+
+def published_units(per_unit: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return what config.yaml says of published scales (see `read_targets`); nothing without."""
+    return {PUBLISHED: per_unit} if per_unit else {}
+
+
+def _opened(folder: Path, config: dict[str, Any]) -> Run:
+    found = metrics(read_predictions(folder / "predictions.parquet"))
+    units: dict[str, float] = config.get(PUBLISHED, {})
+    published = {
+        part: {name: rescaled(numbers[name], units[name]) for name in units if name in numbers}
+        for part, numbers in found.items()
+    }
+    return Run(folder, found, published if units else {})
 
 
 def _train(
@@ -136,8 +154,7 @@ def _train(
     val = data.loader("val", scalers, batch_size=max(size, BATCH))
     start = cacheable(model, plan, training)
     if start:
-        for loader in (train, val):
-            cache_prefix(model, loader, start)
+        start = cache_prefix(model, [train, val], start)
     job = Job(
         model=model,
         optimiser=make_optimiser(training, groups),

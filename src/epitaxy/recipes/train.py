@@ -7,21 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from epitaxy.batches.scalers import Scaling, TargetScaler
+from epitaxy.core.errors import InputError
 from epitaxy.core.files import check_output_folder
+from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import ENCODERS
+from epitaxy.models.encoder import Encoder
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import data_name, prepare
+from epitaxy.models.training_recipe import TrainingRecipe
+from epitaxy.recipes.data import data_name, prepare, read_targets
 from epitaxy.recipes.options import (
     Settings,
     describe_target,
     keywords,
     read_settings,
-    training_config,
+    training_configs,
     with_defaults,
 )
-from epitaxy.recipes.running import Run, as_list, describe, execute
-from epitaxy.structures.reading import read_table
+from epitaxy.recipes.running import Run, as_list, describe, execute, published_units
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import PlanRow, TransferPlan
@@ -39,11 +42,13 @@ def train(
     split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
     unit: str | None = None,
     transform: str | None = None,
-    scaling: Scaling = "standardise",
+    recipe: str = "default",
+    scaling: Scaling | None = None,
     graph: Settings = None,
     encoder: Settings = None,
     head: Settings = None,
     training: Settings = None,
+    units: str = "physical",
     overwrite: bool = False,
     **options: Any,
 ) -> Run:
@@ -57,11 +62,15 @@ def train(
         split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
-        scaling: standardise, min-max or none, with statistics of the training part.
+        recipe: how the architecture is trained: ``default``, or ``published`` for the settings of
+            the paper. It decides what is not given, graphs and scaling included.
+        scaling: standardise (the default), min-max or none, with statistics of the training part.
         graph: settings of `GraphRecipe` that differ from those of the architecture.
         encoder: settings of the architecture.
         head: settings of `HeadConfig` that differ from those of the architecture.
         training: settings of `TrainingConfig`, or a YAML file with them.
+        units: ``physical``, or ``published`` to be told the errors also on the scale of a paper
+            (`Run.published`), which a column TARGET_published of the data shows.
         overwrite: replace a finished run with other settings.
         options: single settings of `TrainingConfig` (epochs, batch_size, seed, device, ...).
 
@@ -72,19 +81,22 @@ def train(
         InputError: something given is wrong; nothing was overwritten.
     """
     out = check_output_folder(out)
-    config = training_config(DEFAULTS, training, **options)
     kind = ENCODERS[model]
-    recipe = with_defaults(kind.default_recipe, graph, "graph")
+    chosen = kind.training_recipe(recipe)
+    config_for = training_configs(DEFAULTS, chosen, training, **options)
+    graphs = graph_recipe(kind, chosen, graph)
     head_config = with_defaults(kind.default_head, head, "head")
-    shape = keywords(kind, read_settings(encoder), f"{model} encoder")
+    shape = keywords(kind, {**chosen.encoder, **read_settings(encoder)}, f"{model} encoder")
+    scaling = scaling or chosen.scaling
     names = as_list(target)
-    table = read_table(data, target=names)
+    table, per_unit = read_targets(data, names, units)
     for name in names:
         table = describe_target(table, name, unit=unit, transform=transform)
-    labelled = prepare(table, names, split, recipe, seed=config.seed)
+    labelled = prepare(table, names, split, graphs, seed=config_for(1).seed)
+    config = config_for(len(labelled.ids("train")))
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
-        network = kind(**shape, recipe=recipe)
+        network = kind(**shape, recipe=graphs)
         heads = {
             name: Head(network.width, spec, scalers[name], head_config)
             for name, spec in labelled.specs.items()
@@ -99,12 +111,26 @@ def train(
         "data": data_name(data),
         "target": names,
         "model": model,
+        "recipe": recipe,
         "scaling": scaling,
         "split": str(split) if isinstance(split, str | Path) else "given",
-        "graph": recipe.model_dump(mode="json"),
+        "graph": graphs.model_dump(mode="json"),
         "encoder": shape,
         "head": head_config.model_dump(mode="json"),
         "properties": {n: s.model_dump(mode="json") for n, s in labelled.specs.items()},
+        **published_units(per_unit),
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
+
+
+def graph_recipe(kind: type[Encoder], chosen: TrainingRecipe, given: Settings) -> GraphRecipe:
+    """Return the graphs of a new network; what is given replaces what the recipe says.
+
+    Raises:
+        InputError: wrong settings, or graphs with which the architecture can do nothing.
+    """
+    graphs = with_defaults(chosen.graph or kind.default_recipe, given, "graph")
+    if kind.default_recipe.bond_vectors and not graphs.bond_vectors:
+        raise InputError(f"The model {kind.__name__} needs graphs with bond_vectors=True.")
+    return graphs

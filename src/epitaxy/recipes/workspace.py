@@ -26,13 +26,16 @@ from epitaxy.training.resume import FILE as RESUME_FILE
 logger = logging.getLogger("epitaxy")
 CONFIG = "config.yaml"
 HASH = "hash"
+PUBLISHED = "published_units"
+UNHASHED = {HASH, "versions", "data", "recipe", PUBLISHED}
+"""What may differ between two descriptions of one run."""
 NEEDED = {MARKER, CONFIG, "history.csv", RESUME_FILE, "logs"}
 """From this an interrupted run continues."""
 
 
 def config_hash(config: dict[str, Any]) -> str:
     """Return the hash by which an interrupted or finished run is recognised."""
-    return content_hash({k: v for k, v in config.items() if k not in {HASH, "versions", "data"}})
+    return content_hash({k: v for k, v in config.items() if k not in UNHASHED})
 
 
 def read_config(folder: Path) -> dict[str, Any]:

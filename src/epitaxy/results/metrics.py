@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,16 @@ def _numbers(rows: pd.DataFrame) -> dict[str, Any]:
         "n": len(y),
         "unit": str(rows["unit"].iloc[0]),
     }
+
+
+def rescaled(numbers: Mapping[str, Any], units: float) -> dict[str, Any]:
+    """Return the numbers of one property on a scale of which 1.0 is ``units`` physical units.
+
+    >>> rescaled({"mae": 0.5, "rmse": 1.0, "r2": 0.75, "n": 2, "unit": "eV"}, 2.0)
+    {'mae': 0.25, 'rmse': 0.5, 'r2': 0.75, 'n': 2, 'unit': '2 eV'}
+    """
+    changed = {key: numbers[key] / units for key in ("mae", "rmse")}
+    return {**numbers, **changed, "unit": f"{units:.6g} {numbers['unit']}".rstrip()}
 
 
 def mae_interval(
