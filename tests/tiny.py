@@ -30,6 +30,8 @@ SMALL = {
     "cgcnn": {"width": 6, "layers": 2},
 }
 """Settings that keep an architecture quick; one that is not named here has its defaults."""
+LOUD = {"alignn": 3.0}
+"""Factor on the weights of a random architecture that else hardly reacts to its input."""
 FLOAT64_ROUNDING = 1e-9
 """Relative difference that the order of float64 sums may make after a few layers."""
 STORED_LENGTH = 3e-5
@@ -118,6 +120,10 @@ def encoder(name, *, recipe=None, seed=0) -> Encoder:
     """Return a small encoder whose normalisations are not the identity."""
     torch.manual_seed(seed)
     made = ENCODERS[name](**SMALL.get(name, {}), **({"recipe": recipe} if recipe else {}))
+    with torch.no_grad():
+        for layer in made.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.mul_(LOUD.get(name, 1.0))
     randomise_norms(made)
     return made
 

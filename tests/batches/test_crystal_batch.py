@@ -102,9 +102,12 @@ def is_tensor(one, name):
 
 
 def test_vectors_come_along_where_the_recipe_asks_for_them():
-    one = batch(recipe=GraphRecipe(bond_vectors=True))
-    assert_close(one.bond_vector.norm(dim=1), one.bond_length)
-    assert batch().bond_vector is None
+    one = batch(recipe=GraphRecipe(rule="symmetric", bond_vectors=True))
+    lengths = one.rays.direction.norm(dim=1)
+    assert_close(lengths, torch.ones_like(lengths))
+    assert one.double().rays.direction.dtype == torch.float64
+    assert one.to("meta").rays.mirror.device.type == "meta"
+    assert batch().rays is None
 
 
 def test_to_the_same_device_is_the_same_batch():

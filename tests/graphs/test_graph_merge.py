@@ -14,7 +14,7 @@ from crystals import (
     table,
 )
 
-from epitaxy.graphs.merge import length_classes
+from epitaxy.graphs.merge import classes as numbered
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.store import build_graphs
 
@@ -83,7 +83,7 @@ def test_near_symmetry_is_merged_within_the_tolerance():
 
 def test_long_runs_of_lengths_are_cut():
     lengths = np.arange(2.0, 2.1, 5e-5)
-    classes = length_classes(np.zeros(len(lengths)), lengths, 1e-4)
+    classes = numbered(np.zeros(len(lengths)), lengths, 1e-4)
     widths = [np.ptp(lengths[classes == c]) for c in np.unique(classes)]
     assert 1e-4 < max(widths) <= 4e-4 + 1e-12
 

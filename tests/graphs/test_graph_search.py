@@ -16,7 +16,7 @@ from epitaxy.graphs.search import Cells
 from epitaxy.graphs.store import build_graphs
 from epitaxy.structures.table import StructureTable
 
-VECTORS = GraphRecipe(bond_vectors=True)
+VECTORS = GraphRecipe(rule="symmetric", bond_vectors=True, merge_tolerance=0)
 LITERAL = GraphRecipe(rule="cgcnn", merge_tolerance=0)
 
 
@@ -85,19 +85,42 @@ def test_isolated_atom_has_no_bonds_and_is_counted(caplog):
     assert store.gather([0, 1, 0]).n_atoms.tolist() == [1, 2, 1]
 
 
-def test_bond_vectors_point_from_source_to_destination():
+def test_rays_point_from_source_to_destination():
     crystal = random_crystal(np.random.default_rng(5), 6)
     arrays = graphs(VECTORS, crystal).gather([0])
     lattice, _, coords = crystal
     src = np.repeat(np.arange(6), arrays.n_bonds)
-    np.testing.assert_allclose(
-        np.linalg.norm(arrays.bond_vector, axis=1), arrays.bond_length, atol=1e-5
-    )
-    shift = (
-        np.linalg.solve(lattice.T, arrays.bond_vector.T).T + coords[src] - coords[arrays.bond_dst]
-    )
+    rays = arrays.rays
+    assert np.array_equal(rays.ray_bond, np.arange(len(src)))
+    np.testing.assert_allclose(np.linalg.norm(rays.ray_direction, axis=1), 1, atol=1e-6)
+    vectors = rays.ray_direction * arrays.bond_length[:, None]
+    shift = np.linalg.solve(lattice.T, vectors.T).T + coords[src] - coords[arrays.bond_dst]
     np.testing.assert_allclose(shift, np.round(shift), atol=1e-5)
     assert arrays.atom_weight.tolist() == [1] * 6
+
+
+def test_mirrors_lead_back():
+    arrays = graphs(VECTORS, random_crystal(np.random.default_rng(6), 5), slab()).gather([0, 1])
+    src = np.repeat(np.arange(len(arrays.n_bonds)), arrays.n_bonds)
+    mirror = arrays.rays.bond_mirror
+    np.testing.assert_array_equal(mirror[mirror], np.arange(len(src)))
+    np.testing.assert_array_equal(src[mirror], arrays.bond_dst)
+    directions = arrays.rays.ray_direction
+    np.testing.assert_allclose(directions[mirror], -directions, atol=1e-6)
+
+
+def test_symmetric_bonds_are_those_of_either_end_once_in_each_direction():
+    crystals = table(random_crystal(np.random.default_rng(7), 6), slab(), rock_salt(), copper())
+    cells = Cells(*(getattr(crystals, f) for f in ("offsets", "lattices", "frac_coords")))
+    found = {}
+    for name in ("nearest", "symmetric"):
+        images = RULES[name](cells, GraphRecipe(rule=name))
+        src = np.repeat(np.arange(len(images.counts)), images.counts)
+        rows = np.column_stack([src, images.dst, images.shift]).tolist()
+        found[name] = [tuple(row) for row in rows]
+    either = set(found["nearest"]) | {(j, i, -a, -b, -c) for i, j, a, b, c in found["nearest"]}
+    assert set(found["symmetric"]) == either
+    assert len(found["symmetric"]) == len(either) > len(found["nearest"])
 
 
 def test_cgcnn_rule_has_exactly_twelve_and_pads_short_lists(caplog):
@@ -111,16 +134,15 @@ def test_cgcnn_rule_has_exactly_twelve_and_pads_short_lists(caplog):
     assert "2 atom(s) have fewer than 12 neighbours within 8 Å" in caplog.text
 
 
-def test_pads_cannot_have_vectors():
-    gas = (np.eye(3) * 7.5, [2], [[0, 0, 0]])
-    store = graphs(GraphRecipe(rule="cgcnn", bond_vectors=True), gas, rock_salt())
-    assert store.ids.tolist() == ["c1"]
-    assert "use the rule 'nearest'" in store.failures[0].reason
+@pytest.mark.parametrize("rule", ["nearest", "cgcnn"])
+def test_only_symmetric_rules_have_vectors(rule):
+    with pytest.raises(ValueError, match="alignn-2023 or symmetric, not"):
+        GraphRecipe(rule=rule, bond_vectors=True)
 
 
 def test_rules_are_registered_one_file_each():
-    files = {p.stem for p in Path(folder.__file__).parent.glob("*.py")}
-    assert files - {"__init__"} == set(RULES)
+    files = {p.stem.replace("_", "-") for p in Path(folder.__file__).parent.glob("*.py")}
+    assert files - {"--init--"} == set(RULES)
     cells = Cells(*(getattr(table(slab()), f) for f in ("offsets", "lattices", "frac_coords")))
     for name in RULES:
         images = RULES[name](cells, GraphRecipe(rule=name))

@@ -10,7 +10,7 @@ from crystals import copper, graphs, random_crystal, rock_salt, slab, table
 
 from epitaxy.core.errors import InputError
 from epitaxy.graphs import build as build_module
-from epitaxy.graphs.recipe import GraphRecipe
+from epitaxy.graphs.recipe import SYMMETRIC, GraphRecipe
 from epitaxy.graphs.store import build_graphs
 
 CONTRACT = {
@@ -21,7 +21,13 @@ CONTRACT = {
     "bond_dst": np.int64,
     "bond_length": np.float32,
     "bond_weight": np.float32,
-    "bond_vector": np.float32,
+}
+RAYS = {
+    "n_rays": np.int64,
+    "ray_bond": np.int64,
+    "ray_direction": np.float32,
+    "ray_partner": np.int64,
+    "bond_mirror": np.int64,
 }
 
 
@@ -41,19 +47,15 @@ def equal(a, b):
         np.testing.assert_array_equal(column, b.columns[name])
 
 
-@pytest.mark.parametrize("vectors", [False, True])
-@pytest.mark.parametrize("rule", ["nearest", "cgcnn"])
-def test_gather_keeps_the_contract(many, rule, vectors):
+@pytest.mark.parametrize("rule", ["nearest", "cgcnn", "symmetric", "alignn-2023"])
+def test_gather_keeps_the_contract(many, rule):
+    vectors = rule in SYMMETRIC
     store = build_graphs(many, GraphRecipe(rule=rule, bond_vectors=vectors), progress=False)
     rows = np.array([5, 0, 41, 5])
     arrays = store.gather(rows)
     n_nodes, n_bonds = arrays.n_atoms.sum(), arrays.n_bonds.sum()
     for name, dtype in CONTRACT.items():
         array = getattr(arrays, name)
-        if name == "bond_vector":
-            assert (array is not None) == vectors
-            assert array is None or array.shape == (n_bonds, 3)
-            continue
         assert array.dtype == dtype, name
         length = {"n_atoms": 4, "bond_dst": n_bonds}.get(name)
         length = length or (n_bonds if name.startswith("bond") else n_nodes)
@@ -61,10 +63,25 @@ def test_gather_keeps_the_contract(many, rule, vectors):
     ends = np.cumsum(arrays.n_atoms)
     crystal_of_bond = np.repeat(np.repeat(range(4), arrays.n_atoms), arrays.n_bonds)
     assert (np.searchsorted(ends, arrays.bond_dst, side="right") == crystal_of_bond).all()
+    assert (arrays.rays is not None) == vectors
+    if arrays.rays is not None:
+        n_rays = arrays.rays.n_rays.sum()
+        for name, dtype in RAYS.items():
+            array = getattr(arrays.rays, name)
+            assert array.dtype == dtype, name
+            length = {"n_rays": n_nodes, "bond_mirror": n_bonds}.get(name, n_rays)
+            assert len(array) == length, name
+        node_of_ray = np.repeat(np.arange(n_nodes), arrays.rays.n_rays)
+        node_of_bond = np.repeat(np.arange(n_nodes), arrays.n_bonds)
+        assert (node_of_ray[arrays.rays.bond_mirror] == arrays.bond_dst).all()
+        assert (node_of_bond[arrays.rays.ray_bond] == node_of_ray).all()
+        counts = np.bincount(arrays.rays.ray_bond, minlength=n_bonds)
+        assert (counts == arrays.bond_weight).all()
 
 
 def test_a_batch_is_its_crystals_one_after_another(many):
-    store = build_graphs(many, GraphRecipe(bond_vectors=True), progress=False)
+    recipe = GraphRecipe(rule="alignn-2023", bond_vectors=True)
+    store = build_graphs(many, recipe, progress=False)
     rows = np.random.default_rng(1).permutation(len(store))[:9]
     batch = store.gather(rows)
     singles = [store.gather([row]) for row in rows]
@@ -73,6 +90,19 @@ def test_a_batch_is_its_crystals_one_after_another(many):
         shift = first[:-1] if name == "bond_dst" else np.zeros(9, np.int64)
         parts = [getattr(s, name) + k for s, k in zip(singles, shift, strict=True)]
         np.testing.assert_array_equal(getattr(batch, name), np.concatenate(parts))
+    first_of = {
+        "ray_bond": np.cumsum([0, *(s.n_bonds.sum() for s in singles)]),
+        "ray_partner": np.cumsum([0, *(s.rays.n_rays.sum() for s in singles)]),
+    }
+    first_of["bond_mirror"] = first_of["ray_partner"]
+    for name in RAYS:
+        shift = first_of.get(name, np.zeros(10, np.int64))
+        parts = [getattr(s.rays, name) for s in singles]
+        parts = [np.where(p < 0, p, p + k) for p, k in zip(parts, shift[:-1], strict=True)] if (
+            name in first_of
+        ) else parts
+        np.testing.assert_array_equal(getattr(batch.rays, name), np.concatenate(parts))
+    assert (batch.rays.ray_partner >= 0).any()
 
 
 def test_no_rows_and_no_crystals(many):

@@ -62,7 +62,6 @@ def stored_graphs(golden) -> GraphArrays:
         bond_dst=np.concatenate([d.ravel() + f for d, f in zip(neighbours, first, strict=True)]),
         bond_length=np.concatenate([d.ravel() for d in lengths]),
         bond_weight=np.ones(bonds),
-        bond_vector=None,
     )
 
 

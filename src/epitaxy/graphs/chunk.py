@@ -69,7 +69,7 @@ def build_chunk(table: StructureTable, recipe: GraphRecipe) -> Chunk:
     good = table.select(np.array([not r for r in reasons], dtype=bool))
     images = _search(good, recipe)
     failures = [Dropped(str(i), r) for i, r in zip(table.ids, reasons, strict=True) if r]
-    reasons = _reasons_after(good, images)
+    reasons = _reasons_after(good, recipe, images)
     if any(reasons):
         failures += [Dropped(str(i), r) for i, r in zip(good.ids, reasons, strict=True) if r]
         good = good.select(np.array([not r for r in reasons], dtype=bool))
@@ -157,10 +157,17 @@ def _reasons_before(table: StructureTable, recipe: GraphRecipe) -> list[str]:
     return reasons
 
 
-def _reasons_after(table: StructureTable, images: Images) -> list[str]:
+def _reasons_after(table: StructureTable, recipe: GraphRecipe, images: Images) -> list[str]:
     """Return a reason per crystal that only its bonds reveal."""
     crystal = np.repeat(_crystal_of_atom(table), images.counts)
     reasons = [""] * len(table)
+    if recipe.rule == "alignn-2023":
+        # This rule goes on until every atom has neighbours, unless the search is hopeless.
+        for row in np.unique(_crystal_of_atom(table)[images.counts == 0]):
+            reasons[row] = (
+                "The search for its neighbours by the rule 'alignn-2023' is too long; wrap the "
+                "coordinates into the cell, or use the rule 'symmetric'."
+            )
     for row in np.unique(crystal[images.length < MIN_DISTANCE]):
         reasons[row] = (
             f"Two atoms are less than {MIN_DISTANCE} Å apart; remove atoms that are entered twice."
