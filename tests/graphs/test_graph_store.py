@@ -98,9 +98,11 @@ def test_a_batch_is_its_crystals_one_after_another(many):
     for name in RAYS:
         shift = first_of.get(name, np.zeros(10, np.int64))
         parts = [getattr(s.rays, name) for s in singles]
-        parts = [np.where(p < 0, p, p + k) for p, k in zip(parts, shift[:-1], strict=True)] if (
-            name in first_of
-        ) else parts
+        parts = (
+            [np.where(p < 0, p, p + k) for p, k in zip(parts, shift[:-1], strict=True)]
+            if (name in first_of)
+            else parts
+        )
         np.testing.assert_array_equal(getattr(batch.rays, name), np.concatenate(parts))
     assert (batch.rays.ray_partner >= 0).any()
 

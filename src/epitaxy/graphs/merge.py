@@ -209,6 +209,9 @@ def _merge_bonds(
     found, kept, bond, weight = np.unique(
         key, return_index=True, return_inverse=True, return_counts=True
     )
+    # In the order of the atom's bonds, which depends on this crystal alone, as keys do not.
+    order = np.argsort(kept)
+    kept, weight, bond = kept[order], weight[order], np.argsort(order)[bond]
     rays = None
     if with_rays:
         assert images.reverse is not None
@@ -219,7 +222,7 @@ def _merge_bonds(
         # In a stable colouring whatever kind of bond ends at a class ends at its representative.
         mirrored, mirror = np.unique(back_key, return_index=True)
         assert np.array_equal(mirrored, found)
-        rays = Rays(take, counts, bond, mirror)
+        rays = Rays(take, counts, bond, mirror[order])
     return Merged(
         *nodes,
         n_bonds=np.bincount(src[kept], minlength=n_nodes),

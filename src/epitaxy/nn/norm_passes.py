@@ -182,14 +182,14 @@ class _NormSilu(torch.autograd.Function):
 
 
 def norm_silu(rows: Tensor, norm: Norm, copies: Tensor) -> Tensor:
-    """``silu(norm(rows))`` of rows (N, F) that stand for ``copies`` (N,), in their own precision."""
+    """``silu(norm(rows))``, (N, F) in their own precision; ``copies`` (N,) counts equal rows."""
     state = pass_through(norm, copies)
     out: Tensor = _NormSilu.apply(rows, norm.weight, norm.bias, state)  # type: ignore[no-untyped-call]
     return out
 
 
 def through_silu(norm: NormPass, rows: Tensor, dout: Tensor, dv: Tensor) -> None:
-    """Write the gradient of ``norm(rows)`` to ``dv``, given that of its SiLU; show it to the norm."""
+    """Write the gradient of ``norm(rows)`` to ``dv``, from that of its SiLU; show it the norm."""
     for piece in row_pieces(rows):
         m = rows[piece].to(norm.dtype)
         d = torch.ops.aten.silu_backward(dout[piece].to(m.dtype), norm.apply(m))
