@@ -33,6 +33,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,8 @@ class Worker:
         self.process.wait()
 
 
-def measure(options: argparse.Namespace, folder: Path) -> tuple[Measured, dict[str, Any]]:
-    """Return all numbers by contender, and the sizes of the graphs per crystal."""
+def measure(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Measured, dict[str, Any]]]:
+    """Yield all numbers by contender and the sizes of the graphs per crystal, after each round."""
     write_crystals(options, folder / "crystals.npz")
     workers = {name: Worker(name, options, folder) for name in options.only}
     found: Measured = {name: {} for name in ["ceiling", *workers]}
@@ -136,7 +137,7 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[Measured, dict[s
         for quantity, value in values.items():
             found[name].setdefault(quantity, []).append(value)
 
-    crystals = 0
+    sizes = {}
     for number in range(options.rounds):
         keep("ceiling", **ceiling(options.threads))
         for name, worker in workers.items():
@@ -151,11 +152,11 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[Measured, dict[s
                 keep(name, **{f"{task} loading": 1e3 * answer["loading"] / crystals})
                 if task == "train" and number == 0:
                     keep(name, imports=answer["imports"], peak=answer["peak"] - answer["imports"])
-    sizes = {}
-    for name, worker in workers.items():
-        sizes[name] = {k: v / crystals for k, v in worker.ask("counts").items()}
+            if number == 0:
+                sizes[name] = {k: v / crystals for k, v in worker.ask("counts").items()}
+        yield found, sizes
+    for worker in workers.values():
         worker.close()
-    return found, sizes
 
 
 def add_ceiling(found: Measured, sizes: dict[str, Any]) -> None:
@@ -271,12 +272,12 @@ def main() -> None:
         parser.error("--rounds must be at least 1")
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        found, sizes = measure(options, Path(folder))
-    add_ceiling(found, sizes)
+        for found, sizes in measure(options, Path(folder)):
+            add_ceiling(found, sizes)
+            if options.out:  # now, because a long run may be broken off
+                write(found, sizes, options.out)
     print(f"load of the machine before {load:.1f}, at the end {os.getloadavg()[0]:.1f}")
     show(found, sizes)
-    if options.out:
-        write(found, sizes, options.out)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
 from epitaxy.structures.reading import read_table
 
+logger = logging.getLogger("reproduce_devi2024")
+
 TRAINING: dict[str, Any] = {
     "epochs": 50,
     "batch_size": 32,
@@ -138,7 +140,7 @@ def main() -> None:
                 "seconds": seconds,
             }
         )
-        logging.info("%s: MAE %.4g, %.4f published units", name, found["mae"], found["mae"] / unit)
+        logger.info("%s: MAE %.4g, %.4f published units", name, found["mae"], found["mae"] / unit)
         if arguments.out:
             pd.DataFrame(rows).to_csv(arguments.out, index=False)
 

@@ -86,15 +86,14 @@ class _GatedEdges(torch.autograd.Function):
         dtable = neighbours.new_empty(2 * n, width)
         for piece in edges.pieces:
             m = mixed[piece.rows].to(neighbours.dtype)
-            pulled = pull.index_select(0, edges.target[piece.rows])
-            pulled *= edges.weight[piece.rows, None]
+            pulled = edges.spread(pull, piece)
             u = neighbours.index_select(0, edges.source[piece.rows])
             u.mul_(pulled[:, :width]).sub_(pulled[:, width:])
             gate = torch.sigmoid(m)
             through[piece.rows] = pulled[:, :width].mul_(gate)
             d = torch.ops.aten.sigmoid_backward(u, gate)
             if norm is not None:
-                d += norm.back(dm[piece.rows].to(m.dtype), m, piece.rows)
+                norm.back(dm[piece.rows].to(m.dtype), m, piece.rows, d)
             dm[piece.rows] = d
             dtable[n:][piece.groups] = edges.sum_groups(d, piece, weighted=False)
         dtable[:n] = gathered_sum(dm, *edges.by_source, None)

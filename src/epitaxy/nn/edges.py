@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from epitaxy.nn.segments import gathered_sum
 
@@ -86,3 +87,15 @@ class Edges:
         offsets = self.offsets[piece.groups.start : piece.groups.stop + 1] - piece.rows.start
         weights = self.weight[piece.rows] if weighted else None
         return gathered_sum(values, self.order[: len(values)], offsets, weights)
+
+    def spread(self, values: Tensor, piece: Piece) -> Tensor:
+        """Give each edge of a piece the row of its target, times its weight: (n, F) -> (E', F)."""
+        # As a sum of one row each, look-up and product are one pass.
+        singles = self.order[: piece.rows.stop - piece.rows.start]
+        return embedding_bag(
+            self.target[piece.rows],
+            values,
+            singles,
+            mode="sum",
+            per_sample_weights=self.weight[piece.rows],
+        )

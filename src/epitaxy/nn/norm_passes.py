@@ -32,8 +32,8 @@ class NormPass(Protocol):
     def see_gradient(self, dv: Tensor, m: Tensor) -> None:
         """Take the gradient of normalised rows and the rows before, (E', F)."""
 
-    def back(self, dv: Tensor, m: Tensor, piece: slice) -> Tensor:
-        """Return the gradient of the rows before normalisation, (E', F)."""
+    def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
+        """Add the gradient of the rows before normalisation to ``into``, (E', F)."""
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias, (F,) each."""
@@ -94,15 +94,16 @@ class BatchNormed:
         first, second = self.sums[0]
         return first * self.inverse, second
 
-    def back(self, dv: Tensor, m: Tensor, piece: slice) -> Tensor:
+    def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
         """Scale; where the statistics are those of the batch, every row moves them, too."""
+        into.addcmul_(dv, self.scale)
         if self.moving:
             dgamma, dbeta = self.gradients()
             slope = dgamma * self.inverse
-            common = torch.addcmul(dbeta - self.centre * slope, m, slope)
+            level = (dbeta - self.centre * slope) * self.scale
+            common = torch.addcmul(level, m, slope * self.scale)
             share = self.copies[piece] / self.total
-            dv = dv.addcmul(common, share[:, None], value=-1)
-        return dv * self.scale
+            into.addcmul_(common, share[:, None], value=-1)
 
 
 class RowNormed:
@@ -129,11 +130,10 @@ class RowNormed:
         _, dgamma, dbeta = self._backward(dv, m, [False, True, True])
         self.sums.append((dgamma, dbeta))
 
-    def back(self, dv: Tensor, m: Tensor, piece: slice) -> Tensor:
-        """Return the gradient of the rows before normalisation."""
+    def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
+        """Add the gradient of the rows before normalisation to ``into``."""
         del piece
-        rows: Tensor = self._backward(dv, m, [True, False, False])[0]
-        return rows
+        into += self._backward(dv, m, [True, False, False])[0]
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias."""
@@ -177,7 +177,9 @@ class _NormSilu(torch.autograd.Function):
         dv = torch.empty_like(rows)
         through_silu(norm, rows, grads[0], dv)
         for piece in row_pieces(rows):
-            dv[piece] = norm.back(dv[piece].to(norm.dtype), rows[piece].to(norm.dtype), piece)
+            d = torch.zeros(rows[piece].shape, dtype=norm.dtype, device=rows.device)
+            norm.back(dv[piece].to(norm.dtype), rows[piece].to(norm.dtype), piece, d)
+            dv[piece] = d
         return dv, *norm.gradients(), None
 
 
