@@ -42,6 +42,19 @@ def test_without_shuffling_the_order_is_that_of_the_rows():
     assert order(made, 0) == order(made, 7) == np.float32(made.targets).ravel().tolist()
 
 
+def test_large_crystals_come_in_small_batches(monkeypatch):
+    made = loader(12, 5, shuffle=False)
+    bonds = made.store.n_bonds[made.rows]
+    monkeypatch.setattr(loader_module, "MOST_BONDS", int(bonds.max()) + 1)
+    batches = list(made.epoch())
+    assert len(batches) == len(made) > 3
+    assert sum(len(b) for b in batches) == 12
+    for one in batches:
+        assert len(one) == 1 or len(one.bond_src) <= bonds.max() + 1
+    monkeypatch.setattr(loader_module, "MOST_BONDS", 0)
+    assert len(loader(12, 5, shuffle=False)) == 12  # one at a time, never none
+
+
 def test_labels_stay_with_their_crystals():
     graphs = store(many(8))
     heaviest = [graphs.gather([row]).atomic_numbers.max() for row in range(8)]

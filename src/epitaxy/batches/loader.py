@@ -17,6 +17,11 @@ KEEP_BONDS = 400_000
 """Collated batches are kept between passes while they have fewer bonds than this in all."""
 
 
+MOST_BONDS = 8_000
+"""Batches in a fixed order are cut short at this many bonds, so that large crystals do not fill the
+memory; their results do not depend on it."""
+
+
 class CrystalLoader:
     """Yields `CrystalBatch` objects; every crystal comes exactly once per epoch.
 
@@ -27,7 +32,7 @@ class CrystalLoader:
         store: graphs.
         rows: (n,) row numbers of the store.
         targets: (n, P) on the learning scale, NaN where not known; None for prediction.
-        batch_size: crystals per batch.
+        batch_size: crystals per batch, at most.
         shuffle: draw a new order each epoch.
         seed: seed of the order.
     """
@@ -49,7 +54,9 @@ class CrystalLoader:
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return math.ceil(len(self.rows) / self.batch_size)
+        if self.shuffle:
+            return math.ceil(len(self.rows) / self.batch_size)
+        return len(self._fixed_parts())
 
     def epoch(self, number: int = 0) -> Iterator[CrystalBatch]:
         """Yield the batches of epoch ``number``."""
@@ -63,13 +70,25 @@ class CrystalLoader:
     def _parts(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
+    def _fixed_parts(self) -> list[np.ndarray]:
+        """Cut the rows in their own order: no part has too many crystals or (but one) bonds."""
+        parts: list[list[int]] = [[]]
+        bonds = 0
+        for position, more in enumerate(self.store.n_bonds[self.rows].tolist()):
+            bonds += more
+            if len(parts[-1]) == self.batch_size or (parts[-1] and bonds > MOST_BONDS):
+                parts.append([])
+                bonds = more
+            parts[-1].append(position)
+        return [np.array(part) for part in parts if part]
+
     def _fixed(self) -> Iterator[CrystalBatch]:
         if self._kept is not None:
             yield from self._kept
             return
         kept: list[CrystalBatch] = []
         bonds = 0
-        for part in self._parts(np.arange(len(self.rows))):
+        for part in self._fixed_parts():
             batch = self._collate(part)
             bonds += len(batch.bond_src)
             if bonds < KEEP_BONDS:

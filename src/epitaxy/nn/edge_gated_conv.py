@@ -42,16 +42,25 @@ class _GatedEdges(torch.autograd.Function):
         beta: Tensor | None,
         edges: Edges,
         norm: NormPass | None,
+        keep: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        mixed = torch.empty_like(rows)
+        # Without a way back, and with statistics that are known, one walk does everything.
+        at_once = norm is not None and not norm.moving and not keep
+        mixed = rows.new_empty(rows.shape if not at_once else (0, 0))
         gated, gates = torch.empty_like(neighbours), torch.empty_like(neighbours)
+        new = None if norm is None else torch.empty_like(rows)
+        if norm is not None and gamma is not None and beta is not None and not norm.moving:
+            norm.settle(gamma, beta)
         across = matrix.to(rows.dtype).t()
         for piece in edges.pieces:
             m = embedding_bag(edges.terms[piece.rows], table, mode="sum")
             _add_product(m, rows[piece.rows], across)
-            mixed[piece.rows] = m
-            if norm is not None:
+            if not at_once:
+                mixed[piece.rows] = m
+            if norm is not None and norm.moving:
                 norm.see(m, piece.rows)
+            elif norm is not None and new is not None:
+                _activate(norm, m, rows, new, piece.rows)
             gate = m.sigmoid_()
             gates[piece.groups] = edges.sum_groups(gate, piece)
             gate *= neighbours.index_select(0, edges.source[piece.rows])
@@ -60,13 +69,13 @@ class _GatedEdges(torch.autograd.Function):
         mean = gated.div_(gates)
         ctx.edges, ctx.norm = edges, norm
         ctx.save_for_backward(neighbours, rows, matrix, mixed, mean, gates)
-        if norm is None or gamma is None or beta is None:
-            return mean, None
-        norm.settle(gamma, beta)
-        new = torch.empty_like(rows)
-        for piece in edges.pieces:
-            v = norm.apply(mixed[piece.rows].to(neighbours.dtype))
-            new[piece.rows] = silu(v, inplace=True).add_(rows[piece.rows])
+        if norm is not None and new is not None and norm.moving:
+            assert gamma is not None
+            assert beta is not None
+            norm.settle(gamma, beta)
+            for piece in edges.pieces:
+                m = mixed[piece.rows].to(neighbours.dtype)
+                _activate(norm, m, rows, new, piece.rows)
         return mean, new
 
     @staticmethod
@@ -103,7 +112,7 @@ class _GatedEdges(torch.autograd.Function):
             drows += dnew
         dmatrix = (dm.t() @ rows).to(matrix.dtype)
         dgamma, dbeta = (None, None) if norm is None else norm.gradients()
-        return dtable, dneighbours, drows, dmatrix, dgamma, dbeta, None, None
+        return dtable, dneighbours, drows, dmatrix, dgamma, dbeta, None, None, None
 
 
 def _add_product(m: Tensor, rows: Tensor, across: Tensor) -> None:
@@ -111,6 +120,11 @@ def _add_product(m: Tensor, rows: Tensor, across: Tensor) -> None:
         m.addmm_(rows, across)
     else:
         m += rows @ across
+
+
+def _activate(norm: NormPass, m: Tensor, rows: Tensor, new: Tensor, piece: slice) -> None:
+    """Write ``rows + silu(norm(m))`` to ``new``."""
+    torch.add(silu(norm.apply(m), inplace=True), rows[piece], out=new[piece])
 
 
 class EdgeGatedConv(nn.Module):
@@ -160,6 +174,7 @@ class EdgeGatedConv(nn.Module):
                 None if self.edge_norm is None else self.edge_norm.bias,
                 edges,
                 norm,
+                torch.is_grad_enabled(),
             )
             return nodes + norm_silu(own + mean, self.node_norm, node_weight), new
 

@@ -19,6 +19,8 @@ class NormPass(Protocol):
     """
 
     dtype: torch.dtype
+    moving: bool
+    """Whether the statistics depend on the rows."""
 
     def see(self, m: Tensor, piece: slice) -> None:
         """Take rows before normalisation, (E', F)."""
@@ -110,6 +112,7 @@ class RowNormed:
     """One pass through a `RowNorm`; every row for itself."""
 
     def __init__(self, norm: RowNorm) -> None:
+        self.moving = False
         self.shape, self.eps, self.dtype = list(norm.normalized_shape), norm.eps, norm.weight.dtype
         self.sums: list[tuple[Tensor, Tensor]] = []
 
