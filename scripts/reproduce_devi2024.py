@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import json
 import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +24,9 @@ import pandas as pd
 import torch
 
 from epitaxy.recipes.finetune import finetune
-from epitaxy.recipes.running import Run
+from epitaxy.recipes.running import Run, read_run
 from epitaxy.recipes.train import train
+from epitaxy.results.bootstrap import mean_interval
 from epitaxy.structures.reading import read_table
 
 logger = logging.getLogger("reproduce_devi2024")
@@ -89,13 +93,23 @@ def run(arguments: argparse.Namespace, name: str) -> Run:
     """Train one model, or open it when it is finished."""
     experiment = experiments()[name]
     data = arguments.datasets / f"{experiment.data}.parquet"
-    split = f"{arguments.datasets / experiment.data}.splits.json:{experiment.split}"
+    file = arguments.datasets / f"{experiment.data}.splits.json"
+    split: Any = f"{file}:{experiment.split}"
+    if experiment.split == "pretrain_1000":
+        split = mixed(json.loads(file.read_text(encoding="utf-8"))["pretrain_1000"])
     common: dict[str, Any] = {"split": split, "training": experiment.training}
     out = arguments.runs / name
     if experiment.parent is None:
         return train(data, "target", out, model="alignn", **common)
     parent = arguments.runs / experiment.parent
     return finetune(data, "target", parent, out, strategy=experiment.strategy, **common)
+
+
+def mixed(rows: list[int]) -> dict[str, list[int]]:
+    """Split rows 9 to 1 at random: they are sorted, and the last tenth would be other crystals."""
+    order = np.random.default_rng(0).permutation(rows).tolist()
+    cut = len(order) * 9 // 10
+    return {"train": order[:cut], "val": order[cut:]}
 
 
 def half_range(arguments: argparse.Namespace, data: str) -> float:
@@ -105,6 +119,47 @@ def half_range(arguments: argparse.Namespace, data: str) -> float:
     )
     physical, published = (table.column(name) for name in ("target", "target_published"))
     return float(np.ptp(physical) / np.ptp(published))
+
+
+def test_errors(run: Run) -> pd.Series:
+    """Return the absolute test errors by id."""
+    frame = run.predictions
+    frame = frame[frame["split"] == "test"].set_index("id")
+    return (frame["y_pred"] - frame["y_true"]).abs()
+
+
+def paired(first: Sequence[Run], second: Sequence[Run]) -> tuple[float, float, float]:
+    """Return the mean change of the MAE from first to second, and its 95 % interval.
+
+    Errors of a crystal are averaged over the trials; the interval draws crystals.
+    """
+    changes = [test_errors(b) - test_errors(a) for a, b in zip(first, second, strict=True)]
+    change = pd.concat(changes, axis=1).mean(axis=1).to_numpy()
+    low, high = mean_interval(change) or (math.nan, math.nan)
+    return float(change.mean()), low, high
+
+
+def report(arguments: argparse.Namespace) -> str:
+    """Compare finished transfers with training from scratch, as Markdown."""
+    lines = ["| transfer | trials | from scratch | fine-tuned | change | 95 % interval | unit |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for (source, data, size), trials in TRANSFER.items():
+        names = [
+            (f"{data}-scratch-{size}-{t}", f"{data}-from-{source}-{size}-{t}")
+            for t in range(1, trials + 1)
+        ]
+        done = [pair for pair in names if all((arguments.runs / n).is_dir() for n in pair)]
+        if not done:
+            continue
+        scratch, tuned = ([read_run(arguments.runs / p[k]) for p in done] for k in (0, 1))
+        change, low, high = paired(scratch, tuned)
+        unit = scratch[0].metrics["test"]["target"]["unit"]
+        means = [float(np.mean([r.mae() for r in runs])) for runs in (scratch, tuned)]
+        lines.append(
+            f"| {source} -> {data} {size} | {len(done)} | {means[0]:.4g} | {means[1]:.4g} | "
+            f"{change:+.3g} | {low:+.3g} to {high:+.3g} | {unit} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -143,6 +198,7 @@ def main() -> None:
         logger.info("%s: MAE %.4g, %.4f published units", name, found["mae"], found["mae"] / unit)
         if arguments.out:
             pd.DataFrame(rows).to_csv(arguments.out, index=False)
+    logger.info("Transfer against training from scratch:\n%s", report(arguments))
 
 
 if __name__ == "__main__":
