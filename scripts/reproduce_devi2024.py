@@ -34,7 +34,8 @@ logger = logging.getLogger("reproduce_devi2024")
 TRAINING: dict[str, Any] = {
     "epochs": 50,
     "batch_size": 32,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.3,
     "precision": "bf16",
 }
 PRETRAINING = {**TRAINING, "epochs": 16}

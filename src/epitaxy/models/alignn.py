@@ -30,7 +30,12 @@ LENGTHS = (0.0, 8.0, 80)
 COSINES = (-1.0, 1.0, 40)
 """The same for the cosine of an angle."""
 
-DEFAULT = TrainingRecipe({"epochs": 50, "learning_rate": 1e-3, "batch_size": 32})
+DEFAULT = TrainingRecipe(
+    {"epochs": 50, "learning_rate": 1e-3, "batch_size": 64},
+    by_rows=((2000, {"learning_rate": 2e-3, "weight_decay": 0.3, "batch_size": 32}),),
+    fine_tuning={"learning_rate": 1e-3},
+)
+"""For hundreds of rows chosen by measurement (docs/results/devi2024.md)."""
 DEVI_2024 = TrainingRecipe(
     {
         "epochs": 500,

@@ -1,0 +1,70 @@
+"""Training settings of ALIGNN for small sets, compared on rows that no test uses.
+
+    python benchmarks/defaults_alignn.py DATASETS --runs RUNS
+
+Trains on the 720 training rows of trial 1 of ``ph`` (Devi 2024) and scores the weights of the last
+epoch on its 80 validation rows and all rows of the training pool that the trial did not draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from epitaxy.recipes.train import train
+
+COMMON: dict[str, Any] = {
+    "epochs": 50,
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-2,
+    "precision": "bf16",
+    "weights": "last",
+}
+CHOICES: dict[str, dict[str, Any]] = {
+    "rate-1e-3": {},
+    "rate-1e-3-log-target": {"transform": "log"},
+    "rate-1e-3-decay-0.3": {"weight_decay": 0.3},
+    "rate-2e-3": {"learning_rate": 2e-3},
+    "rate-4e-3": {"learning_rate": 4e-3},
+    "rate-2e-3-decay-0.3": {"learning_rate": 2e-3, "weight_decay": 0.3},
+}
+
+
+def pool_split(datasets: Path, name: str) -> dict[str, list[int]]:
+    """Return training rows of trial 1, and as validation all other rows that are not tested."""
+    file = json.loads((datasets / f"{name}.splits.json").read_text(encoding="utf-8"))
+    rows = pq.read_table(datasets / f"{name}.parquet", columns=["row"])["row"].to_pylist()
+    drawn = file["trials"]["1"]["800"]
+    rest = sorted(set(rows) - set(file["test"]) - set(drawn))
+    return {"train": drawn[:720], "val": drawn[720:] + rest}
+
+
+def main() -> None:
+    """Parse the command line and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("datasets", type=Path)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--data", default="ph")
+    parser.add_argument("--only", nargs="+", choices=list(CHOICES), default=list(CHOICES))
+    options = parser.parse_args()
+    split = pool_split(options.datasets, options.data)
+    print("| settings | validation MAE | training MAE |\n|---|---|---|")
+    for name in options.only:
+        run = train(
+            options.datasets / f"{options.data}.parquet",
+            "target",
+            options.runs / f"{options.data}-{name}",
+            model="alignn",
+            split=split,
+            **{**COMMON, **CHOICES[name]},
+        )
+        print(f"| {name} | {run.mae('val'):.4g} | {run.mae('train'):.4g} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
