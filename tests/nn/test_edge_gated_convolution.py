@@ -89,7 +89,7 @@ def score(outputs):
 def test_values_and_gradients_are_those_of_the_plain_formula(
     norm, training, last, piece, monkeypatch
 ):
-    monkeypatch.setattr(edges_module, "PIECE", piece)
+    monkeypatch.setattr(edges_module, "piece_rows", lambda: piece)
     edges, node_weight = graph()
     assert len(edges.pieces) > 3 if piece == 2 else len(edges.pieces) == 1
     found = {}
@@ -177,7 +177,7 @@ def test_bfloat16_keeps_edges_short_and_stays_close():
 
 
 def test_pieces_cover_every_edge_once_and_never_cut_a_group(monkeypatch):
-    monkeypatch.setattr(edges_module, "PIECE", 3)
+    monkeypatch.setattr(edges_module, "piece_rows", lambda: 3)
     edges, _ = graph()
     rows = [i for p in edges.pieces for i in range(p.rows.start, p.rows.stop)]
     groups = [i for p in edges.pieces for i in range(p.groups.start, p.groups.stop)]

@@ -13,7 +13,7 @@ from torch.nn.functional import embedding_bag
 from epitaxy.nn.segments import gathered_sum
 
 PIECE = 2048
-"""Edges handled at once on a CPU: a few arrays of this many rows stay in its caches."""
+"""Edges that each thread of a CPU handles at once: a few arrays of as many rows stay cached."""
 
 
 class Piece(NamedTuple):
@@ -23,9 +23,14 @@ class Piece(NamedTuple):
     groups: slice
 
 
+def piece_rows() -> int:
+    """Return how many rows all threads handle at once on a CPU."""
+    return PIECE * torch.get_num_threads()
+
+
 def row_pieces(rows: Tensor) -> list[slice]:
     """Cut (N, F) into runs of rows that stay in the cache; into one on a GPU, at least one."""
-    size = PIECE if rows.device.type == "cpu" else max(len(rows), 1)
+    size = piece_rows() if rows.device.type == "cpu" else max(len(rows), 1)
     return [slice(i, i + size) for i in range(0, max(len(rows), 1), size)]
 
 
@@ -73,7 +78,8 @@ class Edges:
         if self.source.device.type != "cpu":
             return [Piece(slice(0, len(self)), slice(0, self.n_nodes))]
         offsets = self.offsets.numpy()
-        wanted = np.arange(0, len(self) + PIECE, PIECE)
+        size = piece_rows()
+        wanted = np.arange(0, len(self) + size, size)
         groups = np.unique(np.append(np.searchsorted(offsets[:-1], wanted), self.n_nodes))
         groups[0] = 0
         rows = offsets[groups]
