@@ -42,8 +42,10 @@ def row_keys(*columns: np.ndarray) -> np.ndarray:
     >>> row_keys(np.array([1, 0, 1]), np.array([7, 9, 7])).tolist()
     [3, 2, 3]
     """
-    low = [int(c.min(initial=0)) for c in columns]
-    spans = [int(c.max(initial=0)) - least + 1 for c, least in zip(columns, low, strict=True)]
+    if columns[0].size == 0:
+        return np.zeros(columns[0].shape, np.int64)
+    low = [int(c.min()) for c in columns]
+    spans = [int(c.max()) - least + 1 for c, least in zip(columns, low, strict=True)]
     if math.prod(spans) >= 2**63:
         rows = np.stack([c.ravel() for c in columns], axis=1)
         return np.unique(rows, axis=0, return_inverse=True)[1].reshape(columns[0].shape)
