@@ -31,7 +31,13 @@ CHOICES: dict[str, dict[str, Any]] = {
     "rate-1e-3-decay-0.3": {"weight_decay": 0.3},
     "rate-2e-3": {"learning_rate": 2e-3},
     "rate-4e-3": {"learning_rate": 4e-3},
+    "rate-2e-3-decay-1": {"learning_rate": 2e-3, "weight_decay": 1.0},
     "rate-2e-3-decay-0.3": {"learning_rate": 2e-3, "weight_decay": 0.3},
+    "rate-2e-3-decay-0.3-layer-norm": {
+        "learning_rate": 2e-3,
+        "weight_decay": 0.3,
+        "encoder": {"norm": "layer"},
+    },
 }
 
 
