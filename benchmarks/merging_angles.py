@@ -23,7 +23,7 @@ from epitaxy.models.property_model import PropertyModel
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
 
-TABLES = ("ph", "dc", "gv", "fe", "bg")
+TABLES = ("ph", "dc", "gv", "pz", "fe", "bg")
 BATCH = 64
 
 
