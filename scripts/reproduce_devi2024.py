@@ -27,6 +27,7 @@ from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.running import Run, read_run
 from epitaxy.recipes.train import train
 from epitaxy.results.bootstrap import mean_interval
+from epitaxy.structures.published import published_unit
 from epitaxy.structures.reading import read_table
 
 logger = logging.getLogger("reproduce_devi2024")
@@ -115,11 +116,8 @@ def mixed(rows: list[int]) -> dict[str, list[int]]:
 
 def half_range(arguments: argparse.Namespace, data: str) -> float:
     """Return the physical units per published normalised unit."""
-    table = read_table(
-        arguments.datasets / f"{data}.parquet", target=["target", "target_published"]
-    )
-    physical, published = (table.column(name) for name in ("target", "target_published"))
-    return float(np.ptp(physical) / np.ptp(published))
+    file = arguments.datasets / f"{data}.parquet"
+    return published_unit(read_table(file, target=["target", "target_published"]), "target")
 
 
 def test_errors(run: Run) -> pd.Series:

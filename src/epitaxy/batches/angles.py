@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,10 +25,16 @@ class Rays(NamedTuple):
     tolerance: float
     """Cosines whose difference is below this may be merged; 0 merges nothing."""
 
-    def map(self, change: object) -> Rays:
+    def map(self, change: Callable[[Tensor], Tensor]) -> Rays:
         """Apply a function to every tensor."""
-        assert callable(change)
-        return self._replace(**{k: change(v) for k, v in self._asdict().items() if _is_tensor(v)})
+        return Rays(
+            offsets=change(self.offsets),
+            bond=change(self.bond),
+            direction=change(self.direction),
+            partner=change(self.partner),
+            mirror=change(self.mirror),
+            tolerance=self.tolerance,
+        )
 
 
 class Angles(NamedTuple):
@@ -47,10 +54,6 @@ class Angles(NamedTuple):
     """(A,) cosine of the angle between the two bonds; 1 for a bond and itself."""
     weight: Tensor
     """(A,) how many equal pairs this one stands for."""
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
 
 
 def make_angles(rays: Rays, bond_offsets: Tensor, bond_dst: Tensor) -> Angles:

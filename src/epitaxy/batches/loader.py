@@ -15,8 +15,6 @@ from epitaxy.graphs.store import GraphStore
 
 KEEP_BONDS = 400_000
 """Collated batches are kept between passes while they have fewer bonds than this in all."""
-
-
 MOST_BONDS = 8_000
 """Batches in a fixed order are cut short at this many bonds, so that large crystals do not fill the
 memory; their results do not depend on it."""

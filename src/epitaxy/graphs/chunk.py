@@ -19,8 +19,9 @@ MAX_BONDS = 1_000_000
 """Bonds of one crystal; more would not fit beside others on a device."""
 MAX_NUMBER = 1e6
 """Largest coordinate (cells) and lattice component (Å); beyond, distances lose their digits."""
-MAX_SHIFTS = 3e6
-"""Pairs of atoms times lattice shifts to look at per atom; bounds the memory for skewed cells."""
+MAX_SHIFTS = 1e6
+"""Pairs of atoms times lattice shifts to look at per atom; bounds the memory for skewed cells, and
+`epitaxy.graphs.search` numbers the images of an atom with 20 bits."""
 MIN_VOLUME = 0.1
 """Å^3 per atom; a tenth of the densest matter anybody computes."""
 MIN_DISTANCE = 0.01

@@ -9,13 +9,13 @@ import torch
 
 
 @contextmanager
-def threads_for(bonds_per_batch: float, bonds_per_thread: int = 4000) -> Iterator[int]:
+def threads_for(bonds_per_batch: float, bonds_per_thread: int) -> Iterator[int]:
     """Use as many threads as pay, at most those that torch would use; undone afterwards.
 
     Small tensors are not worth a second thread, and on a busy machine threads that wait for each
     other are many times slower than one.
 
-    >>> with threads_for(100) as threads:
+    >>> with threads_for(100, bonds_per_thread=4000) as threads:
     ...     threads
     1
     """

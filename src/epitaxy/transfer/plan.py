@@ -95,8 +95,6 @@ NEW_HEAD = (
     DepthGroup("head-output", (), frozenset({"head", "output"})),
 )
 """The groups that a new head has (see `PropertyModel.depth_groups`)."""
-NEW_ROW = {"origin": "new", "trainable": True}
-"""What a plan says of them."""
 
 
 def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
@@ -122,7 +120,11 @@ def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
             f"The strategy {plan.strategy!r} brings a new head itself; leave '+{addition}' out."
         )
     encoder = plan.rows[: -len(NEW_HEAD)]
-    rows = [r.model_copy(update=NEW_ROW) for r in plan.rows[len(encoder) :]]
+    # The rates stay: with layer-decay, those of a head differ.
+    rows = [
+        row.model_copy(update={"origin": "new", "trainable": True})
+        for row in plan.rows[len(encoder) :]
+    ]
     return TransferPlan(
         strategy=f"{plan.strategy}+{fresh.strategy}", rows=(*encoder, *rows), head=fresh.head
     )
