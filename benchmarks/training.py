@@ -70,7 +70,7 @@ def epochs(
         for part, rows in parts.items()
     }
     groups = apply_plan(model, make_plan("full", model.depth_groups()), seed=0)
-    job = Job(model, make_optimiser(config, groups), make_loss(config), **loaders, config=config)
+    job = Job(model, make_optimiser(config, groups), make_loss(config, 1), **loaders, config=config)
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         fit(job, make_fabric(config, Path(folder)), Path(folder))

@@ -32,13 +32,8 @@ from epitaxy.structures.reading import read_table
 
 logger = logging.getLogger("reproduce_devi2024")
 
-TRAINING: dict[str, Any] = {
-    "epochs": 50,
-    "batch_size": 32,
-    "learning_rate": 2e-3,
-    "weight_decay": 0.3,
-    "precision": "bf16",
-}
+TRAINING: dict[str, Any] = {"precision": "bf16"}
+"""Everything else is the default recipe."""
 PRETRAINING = {**TRAINING, "epochs": 16}
 """Fewer epochs for the 1,000 larger crystals of the sources."""
 STRATEGIES = (

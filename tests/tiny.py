@@ -23,7 +23,7 @@ from epitaxy.training.config import TrainingConfig
 from epitaxy.training.loop import Job, Progression, fit
 from epitaxy.training.losses import make_loss
 from epitaxy.training.optimisers import make_optimiser
-from epitaxy.transfer.plan import TransferPlan, apply_plan, make_plan
+from epitaxy.transfer.plan import ParameterGroup, TransferPlan, apply_plan, make_plan
 
 SMALL = {
     "alignn": {"width": 6, "embedding": 4, "alignn_layers": 2, "gcn_layers": 2},
@@ -172,11 +172,14 @@ def job(net, plan: TransferPlan | str = "full", *, start=0, n=12, **settings) ->
     groups = apply_plan(net, plan, seed=config.seed, published_batchnorm=config.published_batchnorm)
     size = {"properties": len(net.names), "recipe": net.recipe}
     train = loader(n, config.batch_size, seed=config.seed, **size)
+    train.temperature = config.sampling_temperature
     val = loader(n, 256, shuffle=False, **size)
     if start:
         assert cache_prefix(net, [train, val], start) == start
-    optimiser = make_optimiser(config, groups)
-    return Job(net, optimiser, make_loss(config), train, val, config, start)
+    loss = make_loss(config, len(net.names))
+    learned = [ParameterGroup("loss", [p for p in loss.parameters() if p.numel()], 1.0, 0)]
+    optimiser = make_optimiser(config, [*groups, *learned])
+    return Job(net, optimiser, loss, train, val, config, start)
 
 
 def run(made: Job, folder) -> Progression:

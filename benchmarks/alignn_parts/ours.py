@@ -54,7 +54,7 @@ class Ours:
         self.model = PropertyModel(options.model, encoder, {"target": head})
         self.fabric = make_fabric(config, Path(tempfile.gettempdir()))
         groups = apply_plan(self.model, make_plan("full", self.model.depth_groups()), seed=0)
-        self.loss = make_loss(config)
+        self.loss = make_loss(config, 1)
         self.fabric.setup_module(self.model)
         self.optimiser: Any = self.fabric.setup_optimizers(make_optimiser(config, groups))
         self.epoch = 0

@@ -16,8 +16,10 @@ EACH = pytest.mark.parametrize(
 @EACH
 @pytest.mark.parametrize("rows", [1, 100, 100_000])
 @pytest.mark.parametrize("fine_tuning", [False, True])
-def test_every_recipe_is_possible(name, recipe, rows, fine_tuning):
-    chosen = ENCODERS[name].training_recipe(recipe)
+@pytest.mark.parametrize("several", [False, True])
+def test_every_recipe_is_possible(name, recipe, rows, fine_tuning, several):
+    chosen = ENCODERS[name].training_recipe(recipe, several=several)
+    ENCODERS[name].default_head.model_copy(update=dict(chosen.head))
     TrainingConfig(**chosen.settings(rows, fine_tuning=fine_tuning))
     graph = chosen.graph or ENCODERS[name].default_recipe
     assert ENCODERS[name](**chosen.encoder, recipe=graph).recipe == graph
@@ -53,3 +55,23 @@ def test_published_settings_of_fine_tuning():
     assert alignn.settings(9, fine_tuning=True)["batch_size"] == 1
     assert cgcnn.settings(9)["optimiser"] == "sgd"
     assert cgcnn.settings(9, fine_tuning=True)["optimiser"] == "adam"
+
+
+def test_published_settings_of_several_properties():
+    """A model of several properties is trained, and carried to one, in another way."""
+    recipe = ALIGNN.training_recipe("published", several=True)
+    before, after = recipe.settings(1000), recipe.settings(1000, fine_tuning=True)
+    assert (before["batch_size"], before["balance"]) == (4, "published")
+    assert (after["batch_size"], after["epochs"], after["weights"]) == (16, 500, "last")
+    assert not recipe.graph.canonical
+    assert ALIGNN.training_recipe("published").graph.canonical
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_only_several_properties_are_weighed(name):
+    one = ENCODERS[name].training_recipe("default")
+    several = ENCODERS[name].training_recipe("default", several=True)
+    assert "balance" not in one.settings(100) | one.settings(100, fine_tuning=True)
+    assert several.settings(100)["balance"] == "properties"
+    after = TrainingConfig(**several.settings(100, fine_tuning=True))
+    assert (after.balance, after.sampling_temperature) == ("labels", None)

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.properties import PropertySpec
 from epitaxy.recipes.evaluate import evaluate
+from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.train import train
 from epitaxy.structures.splits import Split, kfold, random_split
@@ -186,8 +188,30 @@ WITHOUT_EFFECT_ON_NUMBERS = {"device", "logger", "checkpoint_seconds", "publishe
 """Tested where they act: bad devices, killed runs, loggers, and frozen layers."""
 
 
+OF_SEVERAL = {
+    "balance": {"balance": "properties"},
+    "sampling_temperature": {"sampling_temperature": 4.0},
+}
+"""Tested with several properties; with one they are refused."""
+
+
 def test_every_setting_of_training_is_tested():
-    assert CHANGES.keys() | WITHOUT_EFFECT_ON_NUMBERS == TrainingConfig.model_fields.keys()
+    tested = CHANGES.keys() | OF_SEVERAL.keys() | WITHOUT_EFFECT_ON_NUMBERS
+    assert tested == TrainingConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize("key", OF_SEVERAL)
+def test_trap_setting_of_several_properties_that_does_nothing(quick, table, tmp_path, key):
+    rare = np.where(np.arange(len(table)) % 3, np.nan, table.values["gap"] ** 2)
+    two = table.with_property(PropertySpec(name="rare"), rare)
+    fixed = BASE | {"balance": "labels", "sampling_temperature": None, "split": "random:0"}
+    runs = [quick(two, ["gap", "rare"], **fixed | change) for change in ({}, OF_SEVERAL[key])]
+    assert outcome(runs[0]) != outcome(runs[1])
+    with pytest.raises(InputError, match=f"{key!r} weighs several properties .* only 'gap'"):
+        quick(**OF_SEVERAL[key])
+    with pytest.raises(InputError, match=f"{key!r} weighs several"):
+        finetune(table, "gap", runs[0].folder, tmp_path / "tuned", **OF_SEVERAL[key])
+    assert not (tmp_path / "tuned").exists()
 
 
 @pytest.mark.parametrize("key", CHANGES)

@@ -1,8 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.history import COLUMNS, HEADER, HistoryWriter, best_epoch, read_history
+from epitaxy.results.history import COLUMNS, HistoryWriter, best_epoch, improves, read_history
+
+HEADER = ",".join(COLUMNS) + "\n"
 
 
 def add(writer, *epochs, **changes):
@@ -93,3 +97,48 @@ def test_bad_files(path, text):
     path.write_text(text)
     with pytest.raises(InputError, match="not a training history; it needs the columns epoch"):
         read_history(path)
+
+
+def test_a_column_for_each_of_several_properties(path):
+    writer = HistoryWriter(path, ["gap, direct", "bulk\nmodulus"])
+    add(writer, 1, val_maes={"gap, direct": 0.5, "bulk\nmodulus": float("inf"), "other": 1.0})
+    writer = HistoryWriter(path, ["gap, direct", "bulk\nmodulus"])
+    add(writer, 2, val_maes={"gap, direct": 0.25, "bulk\nmodulus": 3.0})
+    found = read_history(path)
+    assert found["val_mae gap, direct"].tolist() == [0.5, 0.25]
+    assert found["val_mae bulk modulus"].fillna(0).tolist() == [0, 3.0]
+    writer.truncate(1)
+    assert read_history(path)["epoch"].tolist() == [1]
+    assert "val_mae gap, direct" in read_history(path)
+
+
+RANKS = {
+    "one property, lower": ([[2.0], [1.0]], 0, True),
+    "one property, equal": ([[2.0], [2.0]], 0, False),
+    "the first epoch": ([[9.0, 9.0]], None, True),
+    "nothing known": ([[1.0], [math.inf]], 0, False),
+    "nothing known at first": ([[math.inf], [1.0]], None, True),
+    "two of three lower, the third a lot higher": ([[1, 1, 1], [0.9, 0.9, 9]], 0, True),
+    "one of three lower": ([[1, 1, 1], [0.1, 1.1, 1.1]], 0, False),
+    # Ranks 2, 2 and 1, 3: equal on the mean.
+    "other epochs count": ([[1, 1], [3, 0.5], [0.5, 2]], 0, False),
+    "a property that nobody knows": ([[1, math.nan], [0.5, math.nan]], 0, True),
+    "a property that is not known any more": ([[1, 1], [0.9, math.nan]], 0, False),
+}
+
+
+@pytest.mark.parametrize("case", RANKS)
+def test_which_epoch_is_better(case):
+    errors, best, better = RANKS[case]
+    assert improves(np.array(errors, dtype=float), best) == better
+
+
+def test_the_best_epoch_of_several_properties_is_the_one_that_training_chose(path):
+    rng = np.random.default_rng(0)
+    errors, best = rng.random((40, 3)), None
+    writer = HistoryWriter(path, ["a", "b", "c"])
+    for epoch, row in enumerate(errors):
+        add(writer, epoch + 1, val_maes=dict(zip("abc", row, strict=True)))
+        best = epoch if improves(errors[: epoch + 1], best) else best
+    assert best_epoch(read_history(path)) == best + 1
+    assert best != errors.mean(axis=1).argmin()

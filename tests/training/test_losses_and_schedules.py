@@ -26,7 +26,7 @@ LOSSES = {
 def losses(request):
     """Return our loss and torch's."""
     delta = {"huber_delta": 0.5} if request.param == "huber" else {}
-    return make_loss(TrainingConfig(loss=request.param, **delta)), LOSSES[request.param]
+    return make_loss(TrainingConfig(loss=request.param, **delta), 3), LOSSES[request.param]
 
 
 def test_without_gaps_it_is_the_loss_of_torch(losses):
@@ -54,6 +54,52 @@ def test_a_batch_without_any_label_is_zero(losses):
     loss.backward()
     assert loss == 0
     assert (prediction.grad == 0).all()
+
+
+# Errors 1 and 3 of the first property, 8 of the second, nothing of the third.
+ERRORS = torch.tensor([[1.0, 8.0, NAN], [3.0, NAN, NAN]])
+BALANCED = {"labels": 12 / 3, "properties": (2 + 8) / 2, "uncertainty": 5.0, "published": 12 / 6}
+
+
+def balanced(balance, prediction=None, n_properties=3):
+    loss = make_loss(TrainingConfig(loss="l1", balance=balance), n_properties)
+    prediction = torch.zeros(2, 3) if prediction is None else prediction
+    return loss, loss(prediction, ERRORS)
+
+
+@pytest.mark.parametrize("balance", BALANCED)
+def test_how_several_properties_count(balance):
+    assert balanced(balance)[1].item() == pytest.approx(BALANCED[balance])
+
+
+@pytest.mark.parametrize("balance", BALANCED)
+def test_absent_labels_have_no_gradient_however_properties_count(balance):
+    prediction = torch.zeros(2, 3, requires_grad=True)
+    balanced(balance, prediction)[1].backward()
+    assert ((prediction.grad == 0) == torch.isnan(ERRORS)).all()
+
+
+@pytest.mark.parametrize("balance", set(BALANCED) - {"published"})
+def test_a_row_without_labels_changes_nothing(balance):
+    loss, value = balanced(balance)
+    more = torch.cat([ERRORS, torch.full((1, 3), NAN)])
+    assert loss(torch.zeros(3, 3), more).item() == pytest.approx(value.item())
+
+
+def test_learned_weights_balance_the_errors():
+    """The best log width of a property is the log of its mean error; one without labels stays."""
+    loss, _ = balanced("uncertainty")
+    optimiser = torch.optim.Adam(loss.parameters(), lr=0.1)
+    for _ in range(500):
+        optimiser.zero_grad()
+        loss(torch.zeros(2, 3), ERRORS).backward()
+        optimiser.step()
+    assert_close(loss.log_widths.detach().exp(), torch.tensor([2.0, 8.0, 1.0]), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("balance", set(BALANCED) - {"uncertainty"})
+def test_other_balances_learn_nothing(balance):
+    assert sum(p.numel() for p in balanced(balance)[0].parameters()) == 0
 
 
 STEPS, EPOCHS = 5, 8

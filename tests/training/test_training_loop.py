@@ -1,5 +1,7 @@
 """The loop: learning, best weights, early stopping, resuming, precision, caching."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from torch.testing import assert_close
 
 from epitaxy.core.errors import InputError
 from epitaxy.recipes.running import cacheable
-from epitaxy.results.history import HistoryWriter, read_history
+from epitaxy.results.history import HistoryWriter, best_epoch, read_history
 from epitaxy.training import loop
 from epitaxy.training.loop import Errors
 from epitaxy.training.resume import FILE
@@ -27,7 +29,6 @@ def test_it_learns(tmp_path):
     assert rows["epoch"].tolist() == list(range(1, 31))
     assert rows["val_mae"].min() < 0.5 * rows["val_mae"].iloc[0]
     assert rows["train_loss"].iloc[-1] < 0.5 * rows["train_loss"].iloc[0]
-    assert progression.best_score == rows["val_mae"].min()
     assert progression.best_epoch == rows["val_mae"].argmin() + 1
 
 
@@ -40,11 +41,26 @@ def score(net, made):
     return errors.score()
 
 
+def decree(monkeypatch, scores):
+    """Let validation find these errors, whatever the network does."""
+
+    class Decreed(NamedTuple):
+        error: float
+
+        def score(self):
+            return self.error
+
+        def of_each(self):
+            return {"gap": self.error}
+
+    monkeypatch.setattr(loop, "validate", lambda *_: (0.0, Decreed(next(scores))))
+
+
 @pytest.mark.parametrize("kept", ["best", "last"])
 def test_which_weights_are_kept(tmp_path, monkeypatch, kept):
     """The third epoch is the best one by decree."""
     scores = iter([5.0, 3.0, 1.0, 2.0, 4.0])
-    monkeypatch.setattr(loop, "validate", lambda *_: (0.0, next(scores)))
+    decree(monkeypatch, scores)
     net, weights = model(), []
     original = HistoryWriter.append
     monkeypatch.setattr(
@@ -65,7 +81,7 @@ def test_history_is_measured_on_the_weights_of_its_epoch(tmp_path):
 @pytest.mark.parametrize(("patience", "last"), [(1, 4), (2, 5), (3, 6), (None, 6)])
 def test_early_stopping(tmp_path, monkeypatch, patience, last):
     scores = iter([5.0, 3.0, 1.0, 2.0, 1.0, 4.0])
-    monkeypatch.setattr(loop, "validate", lambda *_: (0.0, next(scores)))
+    decree(monkeypatch, scores)
     progression = run(job(model(), epochs=6, patience=patience), tmp_path)
     assert history(tmp_path)["epoch"].iloc[-1] == last
     assert progression.epoch == last
@@ -141,6 +157,31 @@ def test_resuming_a_network_that_draws_random_numbers(tmp_path, monkeypatch):
     torch.rand(17)
     run(job(parts, **settings), tmp_path / "resumed")
     assert not changed(tensors(whole), tensors(parts))
+
+
+def test_resuming_with_several_properties(tmp_path, monkeypatch):
+    """Learned weights of the properties, drawn rows and ranks of epochs go on, too."""
+
+    def made(seed=0):
+        return job(
+            model(names=("a", "b", "c"), seed=seed),
+            epochs=6,
+            checkpoint_seconds=0,
+            balance="uncertainty",
+            sampling_temperature=2.0,
+            learning_rate=0.02,
+        )
+
+    whole, parts = made(), made(seed=5)
+    progression = run(whole, tmp_path / "straight")
+    assert (whole.loss.log_widths != 0).all()
+    interrupted(made(), tmp_path / "resumed", monkeypatch, after=3)
+    assert run(parts, tmp_path / "resumed") == progression
+    assert not changed(tensors(whole.model), tensors(parts.model))
+    assert (whole.loss.log_widths == parts.loss.log_widths).all()
+    found = history(tmp_path / "straight")
+    assert best_epoch(found) == progression.best_epoch
+    pd.testing.assert_frame_equal(found, history(tmp_path / "resumed"), check_exact=True)
 
 
 def test_resuming_in_a_staged_transfer(tmp_path, monkeypatch):

@@ -214,6 +214,8 @@ def test_new_heads_keep_unit_and_scaler_and_differ_from_each_other():
         ("alignn", "new-head", HeadConfig(hidden=(64,), act="silu", first=False)),
         ("alignn", "full+new-head", HeadConfig(hidden=(64,), act="silu", first=False)),
         ("alignn", "last-conv", HeadConfig(hidden=(32, 32), act="silu", first=False)),
+        ("alignn", "new-head:9-7", HeadConfig(hidden=(9, 7), act="silu", first=True)),
+        ("cgcnn", "full+new-head:128", HeadConfig(hidden=(128,))),
         *(
             (name, strategy, HeadConfig(hidden=(64,), act="none", first=False))
             for name in ("cgcnn", "alignn")
@@ -323,14 +325,19 @@ def test_plan_of_another_model():
         ("layer-decay:half", r"must lie in \(0, 1\], but 'half' came"),
         ("full:conv-1", r"'full' takes no argument, but 'conv-1' came"),
         ("head:1", r"'head' takes no argument"),
-        ("new-head:1", r"'new-head' takes no argument but 'linear', and '1' came"),
-        ("full+new-head:1", r"'new-head' takes no argument but 'linear', and '1' came"),
+        ("new-head:0", r"takes 'linear' or widths of hidden layers as argument, but '0' came"),
+        ("full+new-head:8-", r"takes 'linear' or widths of hidden layers .* but '8-' came"),
+        ("full+inherit-head:8", r"'inherit-head' takes no argument, but '8' came"),
+        ("new-head+inherit-head", r"'new-head' brings a new head itself; leave '\+inherit-head'"),
         ("two-body:1", r"'two-body' takes no argument"),
         ("three-body:1", r"'three-body' takes no argument"),
         ("three-body", r"'three-body' needs messages along angles, but the model has only the"),
         ("three-body+new-head", r"'three-body' needs messages along angles"),
-        ("full+newhead", r"addition to a strategy 'newhead'; allowed: new-head. Did you mean"),
-        ("full+", r"Unknown addition to a strategy ''; allowed: new-head"),
+        (
+            "full+newhead",
+            r"strategy 'newhead'; allowed: inherit-head, new-head. Did you mean",
+        ),
+        ("full+", r"Unknown addition to a strategy ''; allowed: inherit-head, new-head"),
         ("+new-head", r"Unknown strategy ''"),
         ("full+head", r"Unknown addition to a strategy 'head'"),
         ("last-conv+new-head", r"'last-conv' brings a new head itself; leave '\+new-head' out"),
@@ -368,3 +375,12 @@ def test_first_trainable_ignores_what_comes_later():
 
 def test_small_models_of_the_tests_are_registered():
     assert SMALL.keys() <= set(ENCODERS)
+
+
+@pytest.mark.parametrize("strategy", ["full", "head", "two-body", "layer-decay:0.5"])
+def test_an_inherited_head_changes_nothing_else(strategy):
+    groups = model(hidden=(5,)).depth_groups()
+    plain, inherited = (make_plan(s, groups) for s in (strategy, f"{strategy}+inherit-head"))
+    assert inherited.rows == plain.rows
+    assert (inherited.head, inherited.inherits_head, plain.inherits_head) == (None, True, False)
+    assert inherited.strategy == f"{strategy}+inherit-head"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epitaxy.batches.balance import draw_balanced
 from epitaxy.batches.batch import CrystalBatch, collate, without_graphs
 from epitaxy.core.seeds import generator
 from epitaxy.graphs.store import GraphStore
@@ -33,6 +34,8 @@ class CrystalLoader:
         batch_size: crystals per batch, at most.
         shuffle: draw a new order each epoch.
         seed: seed of the order.
+        temperature: with ``shuffle``, draw places of an epoch by property, see `draw_balanced`;
+            None takes every crystal once.
     """
 
     def __init__(
@@ -44,7 +47,9 @@ class CrystalLoader:
         batch_size: int,
         shuffle: bool = False,
         seed: int = 0,
+        temperature: float | None = None,
     ) -> None:
+        self.temperature = temperature
         self.store, self.rows, self.targets = store, np.asarray(rows), targets
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.cached: list[dict[str, Tensor]] | None = None
@@ -61,7 +66,11 @@ class CrystalLoader:
         if not self.shuffle:
             yield from self._fixed()
             return
-        order = generator(self.seed, f"order/{number}").permutation(len(self.rows))
+        drawing = generator(self.seed, f"order/{number}")
+        if self.temperature is None or self.targets is None:
+            order = drawing.permutation(len(self.rows))
+        else:
+            order = draw_balanced(np.isfinite(self.targets), self.temperature, drawing)
         for part in self._parts(order):
             yield self._collate(part)
 

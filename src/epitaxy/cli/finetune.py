@@ -52,7 +52,7 @@ def command(
             "--from is missing: give a run folder or zoo:NAME (see: epitaxy zoo list)."
         )
     if show_plan:
-        typer.echo(recipes.show_plan(from_model, strategy))
+        typer.echo(recipes.show_plan(from_model, strategy, target=target))
         return
     if data is None or target is None or out is None:
         raise InputError(USAGE)

@@ -21,6 +21,11 @@ from epitaxy.nn.bases import gaussian_expansion
 from epitaxy.nn.gated_conv import BondKinds, Bonds, GatedConv
 from epitaxy.nn.segments import segment_mean
 
+SEVERAL = TrainingRecipe(
+    {"balance": "properties", "sampling_temperature": 2.0},
+    fine_tuning={"balance": "labels", "sampling_temperature": None},
+    head={"hidden": (64,)},
+)
 CHANG_2022 = TrainingRecipe(
     {
         "epochs": 1000,
@@ -61,7 +66,7 @@ class CGCNN(Encoder):
     """
 
     recipes: ClassVar[Mapping[str, TrainingRecipe]] = {
-        "default": TrainingRecipe(),
+        "default": TrainingRecipe(several=SEVERAL),
         "published": CHANG_2022,
     }
     centres: Tensor

@@ -70,15 +70,16 @@ class Encoder(nn.Module, ABC):
     """Length of the feature vectors."""
 
     @classmethod
-    def training_recipe(cls, name: str) -> TrainingRecipe:
-        """Return the recipe of that name.
+    def training_recipe(cls, name: str, *, several: bool = False) -> TrainingRecipe:
+        """Return the recipe of that name, for one property or for ``several`` together.
 
         Raises:
             InputError: the architecture has none.
         """
         if name not in cls.recipes:
             raise unknown("recipe", name, cls.recipes)
-        return cls.recipes[name]
+        recipe = cls.recipes[name]
+        return (recipe.several or recipe) if several else recipe
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

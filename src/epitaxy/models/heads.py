@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
 
 from epitaxy.batches.scalers import TargetScaler
+from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
 from epitaxy.nn.mlp import MLP
 
@@ -44,6 +47,26 @@ class Head(nn.Module):
         """(B, width) -> (B,) on the learning scale."""
         out: Tensor = self.mlp(crystal)
         return out
+
+    @torch.no_grad()
+    def on_scale(self, scaler: TargetScaler) -> Head:
+        """Return a copy that predicts the same physical values on another learning scale.
+
+        Raises:
+            InputError: the scales differ by more than shift and factor.
+        """
+        if scaler.transform != self.scaler.transform:
+            raise InputError(
+                f"The head of {self.spec.name!r} was learned on the scale "
+                f"{self.scaler.transform!r} and cannot be carried to {scaler.transform!r}; use the "
+                "same transform, or a strategy without 'inherit-head'."
+            )
+        made = copy.deepcopy(self)
+        made.scaler = scaler
+        factor = self.scaler.scale / scaler.scale
+        made.mlp.output.weight.mul_(factor)
+        made.mlp.output.bias.mul_(factor).add_((self.scaler.shift - scaler.shift) / scaler.scale)
+        return made
 
     def settings(self) -> dict[str, Any]:
         """Return everything but the weights, JSON-serialisable."""

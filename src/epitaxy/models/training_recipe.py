@@ -27,10 +27,15 @@ class TrainingRecipe:
     """Settings that differ when a trained model is carried to other data."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """Settings of a new encoder."""
+    head: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of new heads that differ from those of the architecture."""
     graph: GraphRecipe | None = None
     """Graphs of a new encoder; None stands for those that the architecture has by default."""
     scaling: Scaling = "standardise"
     """Scale of the target."""
+    several: TrainingRecipe | None = None
+    """Takes the place of this one where several properties are learned together, and where the
+    outcome is fine-tuned; None where nothing differs."""
 
     def settings(self, rows: int, *, fine_tuning: bool = False) -> dict[str, Any]:
         """Return the settings of `TrainingConfig` for a number of training rows."""

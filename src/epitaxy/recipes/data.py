@@ -91,6 +91,7 @@ class Labelled:
         batch_size: int,
         shuffle: bool = False,
         seed: int = 0,
+        temperature: float | None = None,
     ) -> CrystalLoader:
         """Return a loader over a part with labels on the learning scale."""
         return CrystalLoader(
@@ -100,6 +101,7 @@ class Labelled:
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
+            temperature=temperature,
         )
 
 

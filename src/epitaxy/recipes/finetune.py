@@ -8,13 +8,14 @@ from typing import Any
 
 from epitaxy.batches.scalers import Scaling, TargetScaler
 from epitaxy.checkpoints.model_files import load_model, model_folder
+from epitaxy.core.errors import InputError
 from epitaxy.core.files import check_output_folder
 from epitaxy.core.hashing import content_hash
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import data_name, prepare, read_targets
-from epitaxy.recipes.options import Settings, describe_target, training_configs
+from epitaxy.recipes.options import Settings, check_weighting, describe_target, training_configs
 from epitaxy.recipes.running import Run, describe, execute, parameter_counts, published_units
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -22,6 +23,9 @@ from epitaxy.transfer.plan import TransferPlan, make_plan
 
 DEFAULTS: dict[str, Any] = {"learning_rate": 1e-3}
 """Training settings that differ from those of `TrainingConfig`."""
+FRESH = "new-head:128-128"
+"""Added to the strategy where a model of several properties has no head to carry over: the two
+extra layers of Devi 2024."""
 
 
 def finetune(
@@ -52,7 +56,9 @@ def finetune(
         from_model: run folder or ``zoo:NAME``.
         out: run folder to write.
         strategy: name of a strategy, with an argument where it takes one (``freeze-to:conv-2``),
-            and ``+new-head`` where the copied head is to be replaced.
+            and ``+new-head`` where the copied head is to be replaced. A model of several
+            properties gets a new head with two hidden layers (``+new-head:128-128``) unless its
+            head of this property is to go on: ``+inherit-head``.
         split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
@@ -73,14 +79,15 @@ def finetune(
     """
     out = check_output_folder(out)
     source = load_model(from_model)
-    chosen = source.encoder.training_recipe(recipe)
+    chosen = source.encoder.training_recipe(recipe, several=len(source.names) > 1)
     config_for = training_configs(DEFAULTS, chosen, training, fine_tuning=True, **options)
     scaling = scaling or chosen.scaling
-    plan = make_plan(strategy, source.depth_groups())
+    plan = plan_for(source, target, strategy)
     table, per_unit = read_targets(data, [target], units)
     table = describe_target(table, target, unit=unit, transform=transform)
     labelled = prepare(table, [target], split, source.recipe, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
+    check_weighting(config, [target])
     parent = {
         "from": str(from_model),
         "weights": content_hash((model_folder(from_model) / "model.safetensors").read_bytes()),
@@ -88,13 +95,13 @@ def finetune(
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         spec = labelled.specs[target]
-        made = carry_over(source, spec, scalers[target])
+        made = carry_over(source, spec, scalers[target], inherit=plan.inherits_head)
         made.provenance = {"data": data_name(data), "parent": {**parent, **source.provenance}}
         return made, plan
 
     settings = {
         "command": "finetune",
-        "title": f"{target} from {Path(str(from_model)).name}, strategy {strategy}",
+        "title": f"{target} from {Path(str(from_model)).name}, strategy {plan.strategy}",
         "data": data_name(data),
         "target": [target],
         "model": source.architecture,
@@ -111,19 +118,39 @@ def finetune(
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
 
 
-def carry_over(source: PropertyModel, spec: PropertySpec, scaler: TargetScaler) -> PropertyModel:
+def plan_for(source: PropertyModel, target: str | None, strategy: str) -> TransferPlan:
+    """Return the transfer plan of a strategy for carrying a model to a property (None: any).
+
+    Raises:
+        InputError: the strategy does not fit the model, or there is no head to inherit.
+    """
+    plan = make_plan(strategy, source.depth_groups())
+    if plan.inherits_head and target is not None and target not in source.names:
+        raise InputError(
+            f"The model has no head for {target!r} to inherit, only for "
+            f"{', '.join(map(repr, source.names))}; leave '+inherit-head' out."
+        )
+    if len(source.names) > 1 and plan.head is None and not plan.inherits_head:
+        return make_plan(f"{strategy}+{FRESH}", source.depth_groups())
+    return plan
+
+
+def carry_over(
+    source: PropertyModel, spec: PropertySpec, scaler: TargetScaler, *, inherit: bool = False
+) -> PropertyModel:
     """Return a model with the encoder of ``source`` and one head for a new property.
 
     The head's weights are those of the source's head for the same property, else of its first.
+    With ``inherit`` they are moved to the new scale, so that predictions stay what they were.
     """
     name = spec.name if spec.name in source.names else source.names[0]
-    old = source.head(name)
+    old = source.head(name).on_scale(scaler) if inherit else source.head(name)
     head = Head(source.encoder.width, spec, scaler, old.config)
     head.load_state_dict(old.state_dict())
     return PropertyModel(source.architecture, source.encoder, {spec.name: head})
 
 
-def show_plan(from_model: str | Path, strategy: str = "full") -> str:
-    """Return the transfer plan of a strategy for a model as a printable table."""
+def show_plan(from_model: str | Path, strategy: str = "full", *, target: str | None = None) -> str:
+    """Return the plan of carrying a model to a property as a printable table."""
     model = load_model(from_model)
-    return make_plan(strategy, model.depth_groups()).table(parameter_counts(model))
+    return plan_for(model, target, strategy).table(parameter_counts(model))

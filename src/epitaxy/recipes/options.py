@@ -165,6 +165,21 @@ def training_configs(
     return config
 
 
+def check_weighting(config: TrainingConfig, targets: Sequence[str]) -> None:
+    """Refuse settings that weigh several properties where only one is learned.
+
+    Raises:
+        InputError: as said.
+    """
+    plain = TrainingConfig.model_fields
+    for key in ("balance", "sampling_temperature"):
+        if len(targets) == 1 and getattr(config, key) != plain[key].default:
+            raise InputError(
+                f"The setting {key!r} weighs several properties against each other, but only "
+                f"{targets[0]!r} is to be learned; leave it out, or name more targets."
+            )
+
+
 def describe_target(
     table: StructureTable, name: str, *, unit: str | None, transform: str | None
 ) -> StructureTable:

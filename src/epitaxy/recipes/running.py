@@ -32,7 +32,7 @@ from epitaxy.training.losses import make_loss
 from epitaxy.training.optimisers import make_optimiser
 from epitaxy.training.resume import FILE as RESUME_FILE
 from epitaxy.training.threads import threads_for
-from epitaxy.transfer.plan import TransferPlan, apply_plan
+from epitaxy.transfer.plan import ParameterGroup, TransferPlan, apply_plan
 
 logger = logging.getLogger("epitaxy")
 
@@ -150,15 +150,24 @@ def _train(
     )
     model.to(fabric.device)
     size = training.batch_size
-    train = data.loader("train", scalers, batch_size=size, shuffle=True, seed=training.seed)
+    train = data.loader(
+        "train",
+        scalers,
+        batch_size=size,
+        shuffle=True,
+        seed=training.seed,
+        temperature=training.sampling_temperature,
+    )
     val = data.loader("val", scalers, batch_size=max(size, BATCH))
+    loss = make_loss(training, len(model.names)).to(fabric.device)
+    learned = [ParameterGroup("loss", [p for p in loss.parameters() if p.numel()], 1.0, 0)]
     start = cacheable(model, plan, training)
     if start:
         start = cache_prefix(model, [train, val], start)
     job = Job(
         model=model,
-        optimiser=make_optimiser(training, groups),
-        loss=make_loss(training),
+        optimiser=make_optimiser(training, [*groups, *learned]),
+        loss=loss,
         train=train,
         val=val,
         config=training,

@@ -239,7 +239,7 @@ def resolve_split(
             "or 'random:SEED'; check the path."
         )
     data = read_split_file(Path(path))
-    return _from_node(_descend(data, key, path), data, table, seed)
+    return _from_node(_split_at(data, key, path), data, table, seed)
 
 
 def read_split_file(path: Path) -> dict[str, Any]:
@@ -301,13 +301,23 @@ def _random_seed(name: str, seed: int) -> int:
     return int(text)
 
 
-def _descend(data: dict[str, Any], key: str, path: str) -> Any:
+def descend(data: dict[str, Any], key: str, path: str) -> Any:
+    """Return what stands at ``a/b/c`` in the content of a file of splits.
+
+    Raises:
+        InputError: nothing stands there.
+    """
     node: Any = data
     for step in key.split("/") if key else ():
         if not isinstance(node, dict) or step not in node:
             has = ", ".join(node) if isinstance(node, dict) else "no further keys"
             raise InputError(f"The split file {path!r} has no {key!r}: at {step!r} it has {has}.")
         node = node[step]
+    return node
+
+
+def _split_at(data: dict[str, Any], key: str, path: str) -> Any:
+    node = descend(data, key, path)
     if isinstance(node, dict) and "train" not in node:
         examples = ", ".join(list(node)[:6]) or "none"
         raise InputError(
@@ -319,30 +329,34 @@ def _descend(data: dict[str, Any], key: str, path: str) -> Any:
 
 def _from_node(node: Any, top: Mapping[str, Any], table: StructureTable, seed: int) -> Split:
     if isinstance(node, list):
-        members = _members(node, table)
-        cut = len(members) - max(1, round(0.1 * len(members)))
-        test = _members(top.get("test", []), table)
-        if set(test) & set(members):
+        pool = members(node, table)
+        cut = len(pool) - max(1, round(0.1 * len(pool)))
+        test = members(top.get("test", []), table)
+        if set(test) & set(pool):
             logger.info("The test list of the split file overlaps this one and is not used.")
             test = ()
-        return Split(members[:cut], members[cut:], test, allow_empty_test=not test)
+        return Split(pool[:cut], pool[cut:], test, allow_empty_test=not test)
     if not isinstance(node, Mapping) or "train" not in node:
         raise InputError("A split must be a dictionary with train, val and (optionally) test.")
-    train = _members(node["train"], table)
-    test = _members(node.get("test", []), table)
+    train = members(node["train"], table)
+    test = members(node.get("test", []), table)
     no_test = "test" not in node
     if "val" in node:
-        return Split(train, _members(node["val"], table), test, allow_empty_test=no_test)
+        return Split(train, members(node["val"], table), test, allow_empty_test=no_test)
     logger.info("The split has no val part; a tenth of train is drawn for it.")
     inside = table.rows_of(train).tolist()
     groups = shuffled_groups([table.formulas[row] for row in inside], seed, "val")
-    members_of = [[inside[i] for i in group] for group in groups]
-    drawn = _with_val(table, members_of, [], 0.1)
+    grouped = [[inside[i] for i in group] for group in groups]
+    drawn = _with_val(table, grouped, [], 0.1)
     return Split(drawn.train, drawn.val, test, allow_empty_test=no_test)
 
 
-def _members(entries: Any, table: StructureTable) -> tuple[str, ...]:
-    """Turn ids (text) or source rows (whole numbers) into ids, without those that were dropped."""
+def members(entries: Any, table: StructureTable) -> tuple[str, ...]:
+    """Turn ids (text) or source rows (whole numbers) into ids, without those that were dropped.
+
+    Raises:
+        InputError: it is no list, or names what is not in the table.
+    """
     if not isinstance(entries, list | tuple):
         raise InputError("A part of a split must be a list of ids or row numbers.")
     if entries and all(isinstance(e, int) for e in entries):

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Balance = Literal["labels", "properties", "uncertainty", "published"]
+"""How the errors of several properties make one loss, see `epitaxy.training.losses.Loss`."""
+
 
 class TrainingConfig(BaseModel):
     """Settings of one training; unknown keys and impossible combinations are refused.
@@ -40,6 +43,13 @@ class TrainingConfig(BaseModel):
     """Loss on the learning scale; missing labels do not count."""
     huber_delta: float = Field(default=1.0, gt=0)
     """Where the Huber loss turns linear, on the learning scale."""
+    balance: Balance = "labels"
+    """How several properties count: every label alike (labels), every property alike (properties),
+    with learned weights (uncertainty), or by Eq. 1 of Devi 2024 (published)."""
+    sampling_temperature: float | None = Field(default=None, ge=1)
+    """Draw a property for each place of a batch, with probability n^(1/temperature) for n labels,
+    then a crystal that has it; 1 draws by the number of labels, a high one all alike. None takes
+    every crystal once per epoch."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after this many epochs without a better validation error; None never stops."""
     gradient_clip: float | None = Field(default=None, gt=0)

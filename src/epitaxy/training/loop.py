@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -20,7 +21,7 @@ from epitaxy.core.errors import InputError
 from epitaxy.core.progress import Progress
 from epitaxy.core.seeds import child_seed
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.results.history import HistoryWriter
+from epitaxy.results.history import OF_PROPERTY, HistoryWriter, improves
 from epitaxy.training.config import TrainingConfig
 from epitaxy.training.losses import Loss
 from epitaxy.training.optimisers import set_rates, unfreeze
@@ -35,9 +36,19 @@ class Progression:
     epoch: int = 0
     """Finished epochs."""
     best_epoch: int = 0
-    """Epoch with the best validation score, counted from 1; 0 before there is one."""
-    best_score: float = math.inf
+    """Epoch with the best validation errors, counted from 1; 0 before there is one."""
+    errors: list[list[float]] = field(default_factory=list)
+    """Validation errors of the finished epochs, one per property."""
     stopped: bool = False
+
+    def add(self, errors: list[float]) -> bool:
+        """Take the validation errors of the next epoch; return whether it is the best one."""
+        self.epoch += 1
+        self.errors.append(errors)
+        better = improves(np.array(self.errors), self.best_epoch - 1 if self.best_epoch else None)
+        if better:
+            self.best_epoch = self.epoch
+        return better
 
 
 @dataclass(frozen=True)
@@ -68,11 +79,12 @@ def fit(job: Job, fabric: Fabric, folder: Path, *, label: str = "training") -> P
     fabric_optimiser: Any = fabric.setup_optimizers(optimiser)
     progression, best = Progression(), snapshot(model)
     # After the set-up, because by now the parameters are on their device.
-    found = load_state(folder, model, optimiser)
+    found = load_state(folder, model, job.loss, optimiser)
     if found is not None:
         best, note = found
         progression = Progression(**note)
-    history = HistoryWriter(folder / "history.csv")
+    several = model.names if len(model.names) > 1 else ()
+    history = HistoryWriter(folder / "history.csv", several)
     history.truncate(progression.epoch)
     saved = time.monotonic()
     with Progress(job.config.epochs, label) as bar:
@@ -80,23 +92,28 @@ def fit(job: Job, fabric: Fabric, folder: Path, *, label: str = "training") -> P
         while progression.epoch < job.config.epochs and not progression.stopped:
             row = _epoch(job, fabric, fabric_optimiser, progression.epoch)
             history.append(**row)
-            fabric.log_dict({k: v for k, v in row.items() if k != "epoch"}, row["epoch"])
-            if row["val_mae"] < progression.best_score:
-                progression.best_score = row["val_mae"]
-                progression.best_epoch = row["epoch"]
+            fabric.log_dict(_loggable(row), row["epoch"])
+            if progression.add(list(row["val_maes"].values())):
                 best = snapshot(model)
-            progression.epoch += 1
             waited = progression.epoch - progression.best_epoch
             patience = job.config.patience
             progression.stopped = patience is not None and waited >= patience
             if time.monotonic() - saved >= job.config.checkpoint_seconds:
-                save_state(folder, model, best, optimiser, asdict(progression))
+                save_state(folder, model, job.loss, best, optimiser, asdict(progression))
                 saved = time.monotonic()
-            bar.step(note=f"validation MAE {row['val_mae']:.4g}, best {progression.best_score:.4g}")
-    save_state(folder, model, best, optimiser, asdict(progression))
+            bar.step(
+                note=f"validation MAE {row['val_mae']:.4g}, best in epoch {progression.best_epoch}"
+            )
+    save_state(folder, model, job.loss, best, optimiser, asdict(progression))
     if job.config.weights == "best" and progression.best_epoch:
         model.load_state_dict(best)
     return progression
+
+
+def _loggable(row: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers of a row of the history by name."""
+    of_each = {f"{OF_PROPERTY}{name}": error for name, error in row["val_maes"].items()}
+    return {key: row[key] for key in row if key not in {"epoch", "val_maes"}} | of_each
 
 
 def _predict(job: Job, fabric: Fabric, batch: CrystalBatch) -> Tensor:
@@ -141,21 +158,22 @@ def _epoch(job: Job, fabric: Fabric, optimiser: Any, epoch: int) -> dict[str, An
             f"The loss became {train_loss} in epoch {epoch + 1}; use a smaller learning rate than "
             f"{config.learning_rate:g}, or gradient_clip."
         )
-    val_loss, val_mae = validate(job, fabric)
+    val_loss, val_errors = validate(job, fabric)
     return {
         "epoch": epoch + 1,
         "train_loss": train_loss,
         "train_mae": errors.score(),
         "val_loss": val_loss,
-        "val_mae": val_mae,
+        "val_mae": val_errors.score(),
+        "val_maes": val_errors.of_each(),
         "learning_rate": now.learning_rate,
         "seconds": time.perf_counter() - began,
     }
 
 
 @torch.no_grad()
-def validate(job: Job, fabric: Fabric) -> tuple[float, float]:
-    """Return loss and score (see `Errors.score`) on the validation rows."""
+def validate(job: Job, fabric: Fabric) -> tuple[float, Errors]:
+    """Return loss and errors on the validation rows."""
     job.model.eval()
     losses, errors = _Mean(), Errors(job.model)
     for host_batch in job.val.epoch():
@@ -164,7 +182,7 @@ def validate(job: Job, fabric: Fabric) -> tuple[float, float]:
         assert batch.targets is not None
         losses.add(job.loss(prediction, batch.targets), len(batch))
         errors.add(prediction, batch.targets)
-    return losses.value(), errors.score()
+    return losses.value(), errors
 
 
 class _Mean:
@@ -203,13 +221,22 @@ class Errors:
 
         NaN when the prediction of a known label is NaN.
         """
+        means = self._means(physical=len(self.model.names) == 1)
+        known = [mean for mean in means if mean != math.inf]
+        return sum(known) / len(known) if known else math.inf
+
+    def of_each(self) -> dict[str, float]:
+        """Return the MAE of each property in physical units, as in `score`."""
+        return dict(zip(self.model.names, self._means(physical=True), strict=True))
+
+    def _means(self, *, physical: bool) -> list[float]:
         predicted, targets = _float64(self.predicted), _float64(self.targets)
-        if len(self.model.names) == 1:
-            predicted, targets = self.model.to_physical(predicted), self.model.to_physical(targets)
         known = torch.isfinite(targets)
+        if physical:
+            predicted, targets = self.model.to_physical(predicted), self.model.to_physical(targets)
         sums = torch.where(known, (predicted - targets).abs(), 0.0).sum(dim=0)
-        means = (sums / known.sum(dim=0))[known.any(dim=0)]
-        return float(means.mean()) if len(means) else math.inf
+        means = torch.where(known.any(dim=0), sums / known.sum(dim=0), math.inf)
+        return means.tolist()
 
 
 def _float64(parts: Iterable[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses over known labels."""
+"""Losses over known labels, of one property or several."""
 
 from __future__ import annotations
 
@@ -6,36 +6,77 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from epitaxy.training.config import TrainingConfig
+from epitaxy.training.config import Balance, TrainingConfig
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Elementwise = Callable[[Tensor, Tensor], Tensor]
+"""Loss of each entry, without reduction."""
 
 
-def masked_mean(elementwise: Loss, prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean of ``elementwise(prediction, target)`` over entries whose target is known.
+class Loss(nn.Module):
+    """Mean error over the entries whose target is known; ``balance`` says which mean.
+
+    - ``labels``: over all known labels.
+    - ``properties``: over the labels of each property, then over the properties that have any.
+    - ``uncertainty``: as ``properties``, but an error e counts as ``exp(-s) e + s`` with a learned
+      ``s`` per property (A. Kendall et al., CVPR 2018; for absolute errors s is the log of the
+      width of a Laplace distribution).
+    - ``published``: the sum over all known labels, over crystals times properties (Devi et al.,
+      npj Comput. Mater. 10, 300 (2024), Eq. 1).
 
     Args:
         elementwise: loss without reduction.
-        prediction: (B, P) on the learning scale.
-        target: (B, P), NaN where not known; such entries have exactly zero gradient.
+        n_properties: P.
+        balance: as above.
 
-    Returns:
-        Scalar; zero when nothing is known.
+    >>> loss = Loss(partial(functional.l1_loss, reduction="none"), 2)
+    >>> target = torch.tensor([[1.0, float("nan")], [3.0, 4.0]])
+    >>> loss(torch.zeros(2, 2), target).item()
+    2.6666667461395264
     """
-    known = torch.isfinite(target)
-    # The label is replaced before the loss sees it: NaN times zero would still be NaN.
-    values = elementwise(prediction, torch.where(known, target, prediction.detach()))
-    return (values * known).sum() / known.sum().clamp(min=1)
+
+    def __init__(
+        self, elementwise: Elementwise, n_properties: int = 1, balance: Balance = "labels"
+    ) -> None:
+        super().__init__()
+        self.elementwise, self.balance = elementwise, balance
+        learned = n_properties if balance == "uncertainty" else 0
+        self.log_widths = nn.Parameter(torch.zeros(learned))
+        """(P,), or (0,) where nothing is learned."""
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            prediction: (B, P) on the learning scale.
+            target: (B, P), NaN where not known; such entries have exactly zero gradient.
+
+        Returns:
+            Scalar; zero when nothing is known.
+        """
+        known = torch.isfinite(target)
+        # The label is replaced before the loss sees it: NaN times zero would still be NaN.
+        values = self.elementwise(prediction, torch.where(known, target, prediction.detach()))
+        sums = (values * known).sum(dim=0)
+        if self.balance == "labels":
+            return sums.sum() / known.sum().clamp(min=1)
+        if self.balance == "published":
+            return sums.sum() / max(known.numel(), 1)
+        counts = known.sum(dim=0)
+        means = sums / counts.clamp(min=1)
+        if self.balance == "uncertainty":
+            means = torch.exp(-self.log_widths) * means + self.log_widths
+        present = counts > 0
+        return (means * present).sum() / present.sum().clamp(min=1)
 
 
-def make_loss(config: TrainingConfig) -> Loss:
-    """Return the masked loss that ``config`` names."""
-    table: dict[str, Loss] = {
+def make_loss(config: TrainingConfig, n_properties: int) -> Loss:
+    """Return the loss that ``config`` names, for P properties."""
+    table: dict[str, Elementwise] = {
         "mse": partial(functional.mse_loss, reduction="none"),
         "l1": partial(functional.l1_loss, reduction="none"),
         "huber": partial(functional.huber_loss, reduction="none", delta=config.huber_delta),
     }
-    return partial(masked_mean, table[config.loss])
+    return Loss(table[config.loss], n_properties, config.balance)

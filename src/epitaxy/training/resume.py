@@ -17,11 +17,17 @@ from epitaxy.core.files import atomic_file
 FILE = "resume.safetensors"
 
 
-def save_state(
-    folder: Path, model: nn.Module, best: dict[str, Tensor], optimiser: Optimizer, note: Any
+def save_state(  # noqa: PLR0917 - what a training consists of
+    folder: Path,
+    model: nn.Module,
+    loss: nn.Module,
+    best: dict[str, Tensor],
+    optimiser: Optimizer,
+    note: Any,
 ) -> None:
     """Write weights, best weights, optimiser state and the JSON-serialisable ``note``."""
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"loss/{k}": v for k, v in loss.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in best.items()}
     scalars: dict[str, Any] = {}
     for number, state in optimiser.state_dict()["state"].items():
@@ -38,7 +44,7 @@ def save_state(
 
 
 def load_state(
-    folder: Path, model: nn.Module, optimiser: Optimizer
+    folder: Path, model: nn.Module, loss: nn.Module, optimiser: Optimizer
 ) -> tuple[dict[str, Tensor], Any] | None:
     """Restore what `save_state` wrote; return (best weights, note), or None if there is nothing.
 
@@ -58,7 +64,11 @@ def load_state(
     weights, best = _below(tensors, "model/"), _below(tensors, "best/")
     if not _shapes(weights) == _shapes(best) == _shapes(model.state_dict()):
         return None
+    of_loss = _below(tensors, "loss/")
+    if _shapes(of_loss) != _shapes(loss.state_dict()):
+        return None
     model.load_state_dict(weights)
+    loss.load_state_dict(of_loss)
     state: dict[int, dict[str, Any]] = {}
     entries = _below(tensors, "optimiser/") | {
         k.removeprefix("optimiser/"): v for k, v in scalars.items()

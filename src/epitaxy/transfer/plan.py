@@ -42,12 +42,15 @@ class NewHead(BaseModel):
     """Widths of the hidden layers."""
     linear: bool = False
     """Without any activation; otherwise with those that the architecture gives its heads."""
+    first: bool = False
+    """With an activation before the first layer, even where the architecture has none."""
 
     def config(self, usual: HeadConfig) -> HeadConfig:
         """Return the settings of the head, ``usual`` being those of the architecture."""
         if self.linear:
             return HeadConfig(hidden=self.hidden, act="none", first=False)
-        return usual.model_copy(update={"hidden": self.hidden})
+        first = usual.first or self.first
+        return usual.model_copy(update={"hidden": self.hidden, "first": first})
 
 
 class TransferPlan(BaseModel):
@@ -61,6 +64,9 @@ class TransferPlan(BaseModel):
     strategy: str
     rows: tuple[PlanRow, ...]
     head: NewHead | None = None
+    """A head that takes the place of the copied one."""
+    inherits_head: bool = False
+    """The copied head is that of the same property and predicts the same at first."""
 
     def first_trainable(self) -> int:
         """Number of leading groups that never train (what frozen-prefix caching may skip)."""
@@ -88,8 +94,8 @@ class TransferPlan(BaseModel):
 
 
 Strategy = Callable[[Sequence[DepthGroup], str], TransferPlan]
-ADDITION = "new-head"
-"""The strategy that may stand behind another one, joined by a plus."""
+NEW, INHERITED = "new-head", "inherit-head"
+"""What may stand behind a strategy, joined by a plus."""
 NEW_HEAD = (
     DepthGroup("head-hidden", (), frozenset({"head"})),
     DepthGroup("head-output", (), frozenset({"head", "output"})),
@@ -100,8 +106,9 @@ NEW_HEAD = (
 def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
     """Return the plan of ``strategy``.
 
-    It is written ``NAME`` or ``NAME:ARGUMENT``. With ``+new-head`` or ``+new-head:linear`` behind
-    it, a new head, which always trains, takes the place of the copied one.
+    It is written ``NAME`` or ``NAME:ARGUMENT``. With ``+new-head``, ``+new-head:linear`` or
+    ``+new-head:128-128`` behind it, a new head, which always trains, takes the place of the copied
+    one; with ``+inherit-head`` the copied one must be that of the same property.
 
     Raises:
         InputError: there is no such strategy, its argument does not fit the model, or it brings a
@@ -111,14 +118,17 @@ def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
     if not plus:
         return _single_plan(base, groups)
     name = addition.partition(":")[0]
-    if name != ADDITION:
-        raise unknown("addition to a strategy", name, [ADDITION])
+    if name not in {NEW, INHERITED}:
+        raise unknown("addition to a strategy", name, [NEW, INHERITED])
+    if name == INHERITED:
+        no_argument(INHERITED, addition.partition(":")[2])
+        plan = _single_plan(base, groups)
+        _brings_no_head(plan, addition)
+        named = f"{plan.strategy}+{INHERITED}"
+        return plan.model_copy(update={"strategy": named, "inherits_head": True})
     fresh = _single_plan(addition, groups)
     plan = _single_plan(base, [*(g for g in groups if "head" not in g.tags), *NEW_HEAD])
-    if plan.head is not None:
-        raise InputError(
-            f"The strategy {plan.strategy!r} brings a new head itself; leave '+{addition}' out."
-        )
+    _brings_no_head(plan, addition)
     encoder = plan.rows[: -len(NEW_HEAD)]
     # The rates stay: with layer-decay, those of a head differ.
     rows = [
@@ -128,6 +138,13 @@ def make_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
     return TransferPlan(
         strategy=f"{plan.strategy}+{fresh.strategy}", rows=(*encoder, *rows), head=fresh.head
     )
+
+
+def _brings_no_head(plan: TransferPlan, addition: str) -> None:
+    if plan.head is not None:
+        raise InputError(
+            f"The strategy {plan.strategy!r} brings a new head itself; leave '+{addition}' out."
+        )
 
 
 def _single_plan(strategy: str, groups: Sequence[DepthGroup]) -> TransferPlan:
