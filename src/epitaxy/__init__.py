@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from epitaxy.recipes.predict import predict
     from epitaxy.recipes.running import Run, read_run
     from epitaxy.recipes.train import train
+    from epitaxy.structures.matching import same_material
+    from epitaxy.structures.merging import merge_tables
     from epitaxy.structures.reading import read_structures, read_table
     from epitaxy.structures.splits import Split, kfold, random_split
     from epitaxy.structures.table import StructureTable
@@ -38,11 +40,13 @@ _HOMES = {
     "import_checkpoint": "epitaxy.recipes.importing",
     "kfold": "epitaxy.structures.splits",
     "load_model": "epitaxy.checkpoints.model_files",
+    "merge_tables": "epitaxy.structures.merging",
     "predict": "epitaxy.recipes.predict",
     "random_split": "epitaxy.structures.splits",
     "read_run": "epitaxy.recipes.running",
     "read_structures": "epitaxy.structures.reading",
     "read_table": "epitaxy.structures.reading",
+    "same_material": "epitaxy.structures.matching",
     "show_plan": "epitaxy.recipes.finetune",
     "train": "epitaxy.recipes.train",
 }
@@ -59,11 +63,13 @@ __all__ = [
     "import_checkpoint",
     "kfold",
     "load_model",
+    "merge_tables",
     "predict",
     "random_split",
     "read_run",
     "read_structures",
     "read_table",
+    "same_material",
     "show_plan",
     "train",
 ]

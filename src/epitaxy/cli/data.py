@@ -15,6 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert, merge 
 
 DATA_HELP = "Table, folder of structures, ASE database, or a named source (matminer:NAME)."
 Data = Annotated[str, typer.Argument(help=DATA_HELP)]
+MERGE_HELP = (
+    "Data sets; NAME=DATA calls the property of DATA by this name, NAME=DATA:PROPERTY picks it."
+)
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 
@@ -24,6 +27,13 @@ class Keep(StrEnum):
     first = "first"
     mean = "mean"
     refuse = "refuse"
+
+
+class By(StrEnum):
+    """What makes two rows the same crystal."""
+
+    structure = "structure"
+    id = "id"
 
 
 class Method(StrEnum):
@@ -61,18 +71,27 @@ def convert(
 
 @app.command()
 def merge(
-    data: Annotated[list[str], typer.Argument(help=DATA_HELP)],
+    data: Annotated[list[str], typer.Argument(help=MERGE_HELP)],
+    *,
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    by: Annotated[By, typer.Option(help="What makes two rows the same crystal.")] = By.structure,
     keep: Annotated[Keep, typer.Option(help="Which of differing values to keep.")] = Keep.refuse,
+    report: Annotated[
+        Path | None, typer.Option(help="CSV of merged rows and conflicts [OUT.merges.csv].")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one per core.")
+    ] = None,
 ) -> None:
-    """Join data sets by id into one Parquet table."""
-    from epitaxy.structures.merging import merge_tables
-    from epitaxy.structures.reading import convert as convert_data
-    from epitaxy.structures.reading import read_table
+    """Join data sets into one Parquet table: one structure per material, all labels."""
+    from epitaxy.structures.merge_files import merge as merge_data
 
-    table, conflicts = merge_tables([read_table(d) for d in data], keep=keep.value)
-    convert_data(table, out)
-    typer.echo(f"{len(table)} crystals written to {out}, {len(conflicts)} conflicting values.")
+    merged = merge_data(data, out, by=by.value, keep=keep.value, report=report, workers=workers)
+    typer.echo(
+        f"{len(merged.table)} crystals written to {out}: {len(merged.rows)} rows merged into "
+        f"another, {len(merged.conflicts)} conflicting values; both are listed in "
+        f"{report or out.with_suffix('.merges.csv')}."
+    )
 
 
 @app.command()
