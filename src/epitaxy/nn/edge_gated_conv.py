@@ -86,7 +86,7 @@ class _GatedEdges(torch.autograd.Function):
         dmean, dnew = grads
         assert dmean is not None
         dm, through = torch.empty_like(mixed), torch.empty_like(mixed)
-        if norm is not None and dnew is not None:
+        if norm is not None and norm.moving and dnew is not None:
             through_silu(norm, mixed, dnew, dm)
         n, width = neighbours.shape
         dgated = dmean / gates
@@ -101,8 +101,10 @@ class _GatedEdges(torch.autograd.Function):
             gate = torch.sigmoid(m)
             through[piece.rows] = pulled[:, :width].mul_(gate)
             d = torch.ops.aten.sigmoid_backward(u, gate)
-            if norm is not None:
+            if norm is not None and norm.moving:
                 norm.back(dm[piece.rows].to(m.dtype), m, piece.rows, d)
+            elif norm is not None and dnew is not None:
+                d += norm.through_silu(dnew[piece.rows].to(m.dtype), m)
             dm[piece.rows] = d
             dtable[n:][piece.groups] = edges.sum_groups(d, piece, weighted=False)
         dtable[:n] = gathered_sum(dm, *edges.by_source, None)

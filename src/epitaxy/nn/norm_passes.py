@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -11,11 +12,14 @@ from torch.nn.functional import silu
 from epitaxy.nn.edges import row_pieces
 from epitaxy.nn.norm import Norm, RowNorm, WeightedBatchNorm
 
+silu_backward: Callable[[Tensor, Tensor], Tensor] = torch.ops.aten.silu_backward
+
 
 class NormPass(Protocol):
     """One pass through a norm: `see` all pieces, `settle`, then `apply`.
 
-    On the way back `see_gradient` of all pieces, then `back`.
+    On the way back `see_gradient` of all pieces, then `back`; where the statistics do not depend
+    on the rows, `through_silu` of each piece does both at once.
     """
 
     dtype: torch.dtype
@@ -36,6 +40,9 @@ class NormPass(Protocol):
 
     def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
         """Add the gradient of the rows before normalisation to ``into``, (E', F)."""
+
+    def through_silu(self, dout: Tensor, m: Tensor) -> Tensor:
+        """Return the gradient of the rows ``m`` from that of ``silu(norm(m))``, (E', F) each."""
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias, (F,) each."""
@@ -107,6 +114,12 @@ class BatchNormed:
             share = self.copies[piece] / self.total
             into.addcmul_(common, share[:, None], value=-1)
 
+    def through_silu(self, dout: Tensor, m: Tensor) -> Tensor:
+        """Scale what comes through the activation."""
+        dv = silu_backward(dout, self.apply(m))
+        self.see_gradient(dv, m)
+        return dv.mul_(self.scale)
+
 
 class RowNormed:
     """One pass through a `RowNorm`; every row for itself."""
@@ -129,25 +142,33 @@ class RowNormed:
         return normed
 
     def see_gradient(self, dv: Tensor, m: Tensor) -> None:
-        """Add to the gradients of weight and bias."""
-        _, dgamma, dbeta = self._backward(dv, m, [False, True, True])
-        self.sums.append((dgamma, dbeta))
+        """Nothing to see."""
 
     def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
-        """Add the gradient of the rows before normalisation to ``into``."""
-        del piece
-        into += self._backward(dv, m, [True, False, False])[0]
+        """Nothing is left for a second walk."""
+
+    def through_silu(self, dout: Tensor, m: Tensor) -> Tensor:
+        """Normalise once more, then back through activation and norm."""
+        normed, mean, inverse = torch.native_layer_norm(
+            m, self.shape, self.gamma, self.beta, self.eps
+        )
+        found: tuple[Tensor, ...] = torch.ops.aten.native_layer_norm_backward(
+            silu_backward(dout, normed),
+            m,
+            self.shape,
+            mean,
+            inverse,
+            self.gamma,
+            self.beta,
+            [True, True, True],
+        )
+        dm, dgamma, dbeta = found
+        self.sums.append((dgamma, dbeta))
+        return dm
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias."""
         return _total(self.sums)
-
-    def _backward(self, dv: Tensor, m: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
-        _, mean, inverse = torch.native_layer_norm(m, self.shape, None, None, self.eps)
-        found: tuple[Tensor, ...] = torch.ops.aten.native_layer_norm_backward(
-            dv, m, self.shape, mean, inverse, self.gamma, self.beta, wanted
-        )
-        return found
 
 
 def pass_through(norm: Norm, copies: Tensor) -> NormPass:
@@ -178,10 +199,15 @@ class _NormSilu(torch.autograd.Function):
         (rows,) = ctx.saved_tensors
         norm: NormPass = ctx.norm
         dv = torch.empty_like(rows)
-        through_silu(norm, rows, grads[0], dv)
+        if norm.moving:
+            through_silu(norm, rows, grads[0], dv)
         for piece in row_pieces(rows):
-            d = torch.zeros(rows[piece].shape, dtype=norm.dtype, device=rows.device)
-            norm.back(dv[piece].to(norm.dtype), rows[piece].to(norm.dtype), piece, d)
+            m = rows[piece].to(norm.dtype)
+            if norm.moving:
+                d = torch.zeros_like(m)
+                norm.back(dv[piece].to(norm.dtype), m, piece, d)
+            else:
+                d = norm.through_silu(grads[0][piece].to(norm.dtype), m)
             dv[piece] = d
         return dv, *norm.gradients(), None
 
@@ -197,7 +223,7 @@ def through_silu(norm: NormPass, rows: Tensor, dout: Tensor, dv: Tensor) -> None
     """Write the gradient of ``norm(rows)`` to ``dv``, from that of its SiLU; show it the norm."""
     for piece in row_pieces(rows):
         m = rows[piece].to(norm.dtype)
-        d = torch.ops.aten.silu_backward(dout[piece].to(m.dtype), norm.apply(m))
+        d = silu_backward(dout[piece].to(m.dtype), norm.apply(m))
         dv[piece] = d
         norm.see_gradient(d, m)
 
