@@ -95,6 +95,23 @@ def merge(
 
 
 @app.command()
+def select(
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    *,
+    rows: Annotated[str, typer.Option(help="File of ids, or FILE.json:KEY, as for splits.")],
+) -> None:
+    """Write some rows of a data set, a test set for example, as one Parquet table."""
+    from epitaxy.structures.reading import convert as convert_data
+    from epitaxy.structures.reading import read_table
+    from epitaxy.structures.selecting import select as select_rows
+
+    table = select_rows(read_table(data), rows)
+    convert_data(table, out)
+    typer.echo(f"{len(table)} crystals written to {out}.")
+
+
+@app.command()
 def split(
     data: Data,
     *,

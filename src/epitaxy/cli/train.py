@@ -11,7 +11,9 @@ from epitaxy.cli import options as o
 
 def command(
     data: o.Data,
-    target: Annotated[list[str], typer.Option(help="Property to learn (repeat for several).")],
+    target: Annotated[
+        list[str], typer.Option(help="Property to learn (repeat for several, or '*' for all).")
+    ],
     out: o.Out,
     model: Annotated[str, typer.Option(help="Architecture.")] = "cgcnn",
     split: o.Split = "random",
@@ -27,6 +29,15 @@ def command(
     device: o.Device = None,
     seed: o.Seed = None,
     units: o.Units = "physical",
+    exclude_property: Annotated[
+        list[str] | None, typer.Option(help="Property that '*' does not mean (repeat).")
+    ] = None,
+    exclude_rows: Annotated[
+        str | None, typer.Option(help="Crystals to leave out: file of ids, or FILE.json:KEY.")
+    ] = None,
+    exclude_like: Annotated[
+        list[str] | None, typer.Option(help="Table whose materials are left out (repeat).")
+    ] = None,
     *,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -53,6 +64,9 @@ def command(
             seed=seed,
         ),
         units=units,
+        exclude_property=exclude_property or (),
+        exclude_rows=exclude_rows,
+        exclude_like=exclude_like or (),
         overwrite=overwrite,
     )
     typer.echo(o.summary(run))

@@ -16,8 +16,10 @@ from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.recipes.data import data_name, prepare, read_targets
+from epitaxy.recipes.exclusions import excluded, resolve_targets, without_rows
 from epitaxy.recipes.options import (
     Settings,
+    check_weighting,
     describe_target,
     keywords,
     read_settings,
@@ -25,6 +27,7 @@ from epitaxy.recipes.options import (
     with_defaults,
 )
 from epitaxy.recipes.running import Run, as_list, describe, execute, published_units
+from epitaxy.structures.selecting import Rows
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import PlanRow, TransferPlan
@@ -49,6 +52,9 @@ def train(
     head: Settings = None,
     training: Settings = None,
     units: str = "physical",
+    exclude_property: Sequence[str] = (),
+    exclude_rows: Rows | None = None,
+    exclude_like: Sequence[str | Path | StructureTable] = (),
     overwrite: bool = False,
     **options: Any,
 ) -> Run:
@@ -56,7 +62,8 @@ def train(
 
     Args:
         data: whatever `read_table` reads.
-        target: property to learn, or several (one head each; missing labels are masked).
+        target: property to learn, or several (one head each; missing labels are masked); ``*``
+            stands for all, ``gap_*`` for those that fit.
         out: run folder to write.
         model: name of the architecture.
         split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
@@ -71,6 +78,10 @@ def train(
         training: settings of `TrainingConfig`, or a YAML file with them.
         units: ``physical``, or ``published`` to be told the errors also on the scale of a paper
             (`Run.published`), which a column TARGET_published of the data shows.
+        exclude_property: properties that a pattern in ``target`` does not mean.
+        exclude_rows: crystals to leave out, see `select_ids`.
+        exclude_like: tables whose materials are left out, whatever their ids, for example the
+            test part of the set on which the model will be fine-tuned.
         overwrite: replace a finished run with other settings.
         options: single settings of `TrainingConfig` (epochs, batch_size, seed, device, ...).
 
@@ -82,18 +93,20 @@ def train(
     """
     out = check_output_folder(out)
     kind = ENCODERS[model]
-    chosen = kind.training_recipe(recipe)
+    read, names = resolve_targets(data, as_list(target), exclude_property)
+    chosen = kind.training_recipe(recipe, several=len(names) > 1)
     config_for = training_configs(DEFAULTS, chosen, training, **options)
     graphs = graph_recipe(kind, chosen, graph)
-    head_config = with_defaults(kind.default_head, head, "head")
+    head_config = with_defaults(kind.default_head, {**chosen.head, **read_settings(head)}, "head")
     shape = keywords(kind, {**chosen.encoder, **read_settings(encoder)}, f"{model} encoder")
     scaling = scaling or chosen.scaling
-    names = as_list(target)
-    table, per_unit = read_targets(data, names, units)
+    table, per_unit = read_targets(read, names, units)
+    table = without_rows(table, exclude_rows, exclude_like)
     for name in names:
         table = describe_target(table, name, unit=unit, transform=transform)
     labelled = prepare(table, names, split, graphs, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
+    check_weighting(config, names)
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         network = kind(**shape, recipe=graphs)
@@ -113,6 +126,7 @@ def train(
         "model": model,
         "recipe": recipe,
         "scaling": scaling,
+        **excluded(exclude_rows, exclude_like),
         "split": str(split) if isinstance(split, str | Path) else "given",
         "graph": graphs.model_dump(mode="json"),
         "encoder": shape,
