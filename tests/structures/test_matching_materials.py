@@ -70,6 +70,16 @@ def test_how_a_crystal_is_written_does_not_matter():
     assert materials(of(*rows)).tolist() == [0, 1, 0, 0, 0, 1, 0, 2, 0]
 
 
+def test_noble_gases_are_compared_like_other_elements():
+    rows = [
+        rutile(symbols=("Xe", "F")),
+        rutile(4.7, symbols=("Xe", "F")),
+        rutile(symbols=("He", "Ar")),
+    ]
+    rows += [rutile(symbols=("Ar", "He")), rutile(4.5, symbols=("He", "Ar"))]
+    assert materials(of(*rows)).tolist() == [0, 0, 1, 2, 1]
+
+
 def test_a_cell_under_high_pressure_is_another_material():
     rows = of(rutile(), rutile(4.6 * 1.08, 2.96 * 1.08), rutile(4.6 * 1.1, 2.96 * 1.1))
     assert same_material(rows, rows.select([0])).tolist() == [True, True, False]

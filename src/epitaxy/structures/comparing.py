@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
 
 from epitaxy.core.errors import InputError
-from epitaxy.core.progress import track
+from epitaxy.core.progress import Progress
 from epitaxy.structures.table import StructureTable
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ class Block(NamedTuple):
     start: int
     stop: int
 
+    @property
+    def cost(self) -> int:
+        """Cells to reduce and pairs to look at, which take about as long."""
+        return self.stop + (self.stop * (self.stop - 1) - self.start * (self.start - 1)) // 2
+
 
 def matching_pairs(
     table: StructureTable, blocks: list[Block], rule: MatchRule, workers: int | None
@@ -100,9 +105,12 @@ def matching_pairs(
         results = pool(delayed(_compare)(*part, rule) for part in parts)
     pairs: list[tuple[int, int]] = []
     unreadable: set[int] = set()
-    for found, failed in track(results, len(tasks), "comparing structures"):
-        pairs += found
-        unreadable.update(failed)
+    costs = [sum(block.cost for block in task) for task in tasks]
+    with Progress(sum(costs), "comparing structures") as bar:
+        for (found, failed), cost in zip(results, costs, strict=True):
+            pairs += found
+            unreadable.update(failed)
+            bar.step(cost)
     if unreadable:
         logger.warning(
             "%d structure(s) could not be reduced and count as materials of their own, unless "
@@ -161,9 +169,15 @@ def _reduced(table: StructureTable, row: int) -> Structure | None:
     """Return the reduced primitive cell as the matcher makes it, atoms sorted by element."""
     try:
         structure = table.structure(row).get_reduced_structure(reduction_algo="niggli")
-        return structure.get_primitive_structure().get_sorted_structure()
+        # By number: the default, electronegativity, is not known of noble gases.
+        return structure.get_primitive_structure().get_sorted_structure(_atomic_number)
     except UNREADABLE:
         return None
+
+
+def _atomic_number(site: Any) -> int:
+    number: int = site.specie.Z
+    return number
 
 
 def _compare_block(
