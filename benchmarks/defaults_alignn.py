@@ -24,6 +24,7 @@ COMMON: dict[str, Any] = {
     "weight_decay": 1e-2,
     "precision": "bf16",
     "weights": "last",
+    "encoder": {"norm": "batch"},
 }
 CHOICES: dict[str, dict[str, Any]] = {
     "rate-1e-3": {},
@@ -33,11 +34,19 @@ CHOICES: dict[str, dict[str, Any]] = {
     "rate-4e-3": {"learning_rate": 4e-3},
     "rate-2e-3-decay-1": {"learning_rate": 2e-3, "weight_decay": 1.0},
     "rate-2e-3-decay-0.3": {"learning_rate": 2e-3, "weight_decay": 0.3},
-    "rate-2e-3-decay-0.3-layer-norm": {
-        "learning_rate": 2e-3,
-        "weight_decay": 0.3,
-        "encoder": {"norm": "layer"},
-    },
+}
+LAYER_NORM: dict[str, Any] = {"learning_rate": 2e-3, "encoder": {"norm": "layer"}}
+CHOICES |= {
+    f"layer-norm-{name}": {**LAYER_NORM, **changes}
+    for name, changes in {
+        "decay-0.3": {"weight_decay": 0.3},
+        "decay-0.3-mse": {"weight_decay": 0.3, "loss": "mse"},
+        "decay-0.3-epochs-100": {"weight_decay": 0.3, "epochs": 100},
+        "decay-3": {"weight_decay": 3.0},
+        "rate-4e-3-decay-1": {"weight_decay": 1.0, "learning_rate": 4e-3},
+        "decay-1": {"weight_decay": 1.0},
+        "decay-1-epochs-100": {"weight_decay": 1.0, "epochs": 100},
+    }.items()
 }
 
 

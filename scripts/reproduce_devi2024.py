@@ -46,7 +46,7 @@ STRATEGIES = (
     "full+new-head",
     "freeze-to:atom-embedding+new-head:linear",
 )
-SCRATCH = {("ph", 800): 5, ("dc", 800): 3, ("gv", 800): 3, ("gv", 500): 3}
+SCRATCH = {("ph", 800): 5, ("dc", 800): 3, ("gv", 800): 5, ("gv", 500): 3}
 """(data set, size) -> number of trials."""
 TRANSFER = {("bg", "ph", 800): 3, ("fe", "gv", 500): 3}
 
