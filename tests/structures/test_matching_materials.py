@@ -11,7 +11,7 @@ from pymatgen.core.structure_matcher import StructureMatcher
 from epitaxy.core.errors import InputError
 from epitaxy.structures import comparing
 from epitaxy.structures.comparing import MatchRule
-from epitaxy.structures.matching import materials, same_material
+from epitaxy.structures.matching import materials, same_material, stack
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
 
@@ -181,3 +181,14 @@ def test_materials_of_a_published_test_set_that_are_in_its_training_set(shared):
     assert np.array_equal(same_material(test, train.select(order), workers=1), found)
     strict = MatchRule(lengths=0.05, sites=0.05, angles=1)
     assert same_material(test, train, rule=strict, workers=1).sum() == 19
+
+
+@pytest.mark.shared
+def test_published_tables_in_any_order_have_the_same_materials(shared):
+    tables = [read_table(shared / f"datasets/devi2024/{name}.parquet") for name in ("ph", "dc")]
+    both = stack(tables)
+    expected = partition(both, workers=1)
+    assert len(both) - len(expected) > 100
+    order = np.random.default_rng(0).permutation(len(both))
+    for rows in (order, order[::-1]):
+        assert partition(both.select(rows), workers=1) == expected

@@ -101,6 +101,16 @@ def test_the_result_does_not_depend_on_the_order_of_rows():
     assert [sorted(c.values) for c in conflicts] == [[1, 2, 3]]
 
 
+def test_the_order_of_tables_decides_only_which_structure_is_kept():
+    one = of(a=(cscl(4.1), 1.0), b=(cscl(3.0, ("Ni", "Al")), 2.0))
+    two = of(c=(cscl(4.2) * (1, 1, 2), 1.0), d=(cscl(4.0, ("K", "Br")), 3.0))
+    there, back = merge_tables([one, two]), merge_tables([two, one])
+    assert list(there.table.ids) == ["a", "b", "d"]
+    assert list(back.table.ids) == ["c", "d", "b"]
+    assert there.table.n_atoms.tolist() == [2, 2, 2]
+    assert back.table.n_atoms.tolist() == [4, 2, 2]
+
+
 def test_what_cannot_belong_together_is_refused(table):
     renamed = table.select([1])
     renamed.ids[0] = "c0"
