@@ -43,7 +43,7 @@ def test_there_are_commands():
     }
     assert {path[0] for path in COMMANDS if path} == documented
     assert {path for path in COMMANDS if len(path) == 2} == {
-        *(("data", name) for name in ("info", "convert", "merge", "split")),
+        *(("data", name) for name in ("info", "convert", "merge", "select", "split")),
         *(("zoo", name) for name in ("list", "show")),
     }
 

@@ -15,7 +15,7 @@ from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import data_name, prepare, read_targets
-from epitaxy.recipes.options import Settings, check_weighting, describe_target, training_configs
+from epitaxy.recipes.options import Settings, check_weighting, describe_targets, training_configs
 from epitaxy.recipes.running import Run, describe, execute, parameter_counts, published_units
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -84,7 +84,7 @@ def finetune(
     scaling = scaling or chosen.scaling
     plan = plan_for(source, target, strategy)
     table, per_unit = read_targets(data, [target], units)
-    table = describe_target(table, target, unit=unit, transform=transform)
+    table = describe_targets(table, [target], unit=unit, transform=transform)
     labelled = prepare(table, [target], split, source.recipe, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
     check_weighting(config, [target])

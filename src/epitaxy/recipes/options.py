@@ -180,14 +180,13 @@ def check_weighting(config: TrainingConfig, targets: Sequence[str]) -> None:
             )
 
 
-def describe_target(
-    table: StructureTable, name: str, *, unit: str | None, transform: str | None
+def describe_targets(
+    table: StructureTable, names: Sequence[str], *, unit: str | None, transform: str | None
 ) -> StructureTable:
-    """Return the table with unit and transform of one property set where they are given."""
-    values = table.column(name)
+    """Return the table with unit and transform of some properties set where they are given."""
     changes = {"unit": unit, "transform": transform}
     given = {key: value for key, value in changes.items() if value is not None}
-    if not given:
-        return table
-    spec = table.properties[name].model_dump() | given
-    return table.with_property(PropertySpec(**spec), values)
+    for name in names if given else ():
+        spec = table.properties[name].model_dump() | given
+        table = table.with_property(PropertySpec(**spec), table.column(name))
+    return table

@@ -9,10 +9,11 @@ from typing import Any
 from epitaxy.batches.scalers import Scaling, TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import check_output_folder
+from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
-from epitaxy.models.heads import Head
+from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.recipes.data import data_name, prepare, read_targets
@@ -20,7 +21,7 @@ from epitaxy.recipes.exclusions import excluded, resolve_targets, without_rows
 from epitaxy.recipes.options import (
     Settings,
     check_weighting,
-    describe_target,
+    describe_targets,
     keywords,
     read_settings,
     training_configs,
@@ -102,21 +103,16 @@ def train(
     scaling = scaling or chosen.scaling
     table, per_unit = read_targets(read, names, units)
     table = without_rows(table, exclude_rows, exclude_like)
-    for name in names:
-        table = describe_target(table, name, unit=unit, transform=transform)
+    table = describe_targets(table, names, unit=unit, transform=transform)
     labelled = prepare(table, names, split, graphs, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
     check_weighting(config, names)
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         network = kind(**shape, recipe=graphs)
-        heads = {
-            name: Head(network.width, spec, scalers[name], head_config)
-            for name, spec in labelled.specs.items()
-        }
+        heads = new_heads(network.width, labelled.specs, scalers, head_config)
         made = PropertyModel(model, network, heads, {"data": data_name(data)})
-        rows = tuple(PlanRow(group=g.name, origin="new") for g in made.depth_groups())
-        return made, TransferPlan(strategy="scratch", rows=rows)
+        return made, scratch_plan(made)
 
     settings = {
         "command": "train",
@@ -136,6 +132,22 @@ def train(
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
+
+
+def new_heads(
+    width: int,
+    specs: Mapping[str, PropertySpec],
+    scalers: Mapping[str, TargetScaler],
+    config: HeadConfig,
+) -> dict[str, Head]:
+    """Return one head per property."""
+    return {name: Head(width, spec, scalers[name], config) for name, spec in specs.items()}
+
+
+def scratch_plan(model: PropertyModel) -> TransferPlan:
+    """Return the plan in which everything is new and trains."""
+    rows = tuple(PlanRow(group=g.name, origin="new") for g in model.depth_groups())
+    return TransferPlan(strategy="scratch", rows=rows)
 
 
 def graph_recipe(kind: type[Encoder], chosen: TrainingRecipe, given: Settings) -> GraphRecipe:
