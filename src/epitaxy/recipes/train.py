@@ -92,8 +92,7 @@ def train(
     Raises:
         InputError: something given is wrong; nothing was overwritten.
     """
-    out = check_output_folder(out)
-    kind = ENCODERS[model]
+    out, kind = check_output_folder(out), ENCODERS[model]
     read, names = resolve_targets(data, as_list(target), exclude_property)
     chosen = kind.training_recipe(recipe, several=len(names) > 1)
     config_for = training_configs(DEFAULTS, chosen, training, **options)
@@ -102,8 +101,8 @@ def train(
     shape = keywords(kind, {**chosen.encoder, **read_settings(encoder)}, f"{model} encoder")
     scaling = scaling or chosen.scaling
     table, per_unit = read_targets(read, names, units)
-    table = without_rows(table, exclude_rows, exclude_like)
     table = describe_targets(table, names, unit=unit, transform=transform)
+    table = without_rows(table, exclude_rows, exclude_like)
     labelled = prepare(table, names, split, graphs, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
     check_weighting(config, names)
