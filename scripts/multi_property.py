@@ -26,12 +26,13 @@ import pandas as pd
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
-from epitaxy.results.bootstrap import mean_interval
+from epitaxy.results.comparison import compare_trials
 from epitaxy.structures.merge_files import merge
 from epitaxy.structures.published import published_unit
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.selecting import select
 from epitaxy.structures.table import StructureTable
+from reproduce_devi2024 import nine_to_one
 
 logger = logging.getLogger("multi_property")
 NAMES = ("gv", "ph", "pz", "dc", "ebg", "fe", "bg")
@@ -71,6 +72,9 @@ class Study:
             options.runs.mkdir(parents=True, exist_ok=True)
             files = [f"{name}={options.datasets / name}.parquet" for name in NAMES]
             merge(files, self.all, keep="first")
+        self.table = read_table(self.all)
+        self.parents: dict[tuple[str, str], Run] = {}
+        """(source, target) -> pre-trained model."""
 
     def data(self, name: str) -> Path:
         """Return the table of one property."""
@@ -83,17 +87,25 @@ class Study:
         return select(table, f"{self.options.datasets / target}.splits.json:test")
 
     def source(self, source: str, target: str) -> Run:
-        """Pre-train on one other property, or on all, without the test crystals of the target."""
+        """Pre-train on one other property, or on all, without the test crystals of the target.
+
+        All trials of a target share one source.
+        """
+        if (source, target) not in self.parents:
+            self.parents[source, target] = self.pretrained(source, target)
+        return self.parents[source, target]
+
+    def pretrained(self, source: str, target: str) -> Run:
+        """Train the model of `source`, or open it when it is finished."""
         seen = source == MPT and self.options.seen
-        table = read_table(self.all)
         names = ["*"] if source == MPT else [source]
         return train(
-            table,
+            self.table,
             names,
             self.runs / f"{source}-for-{target}{'-seen' if seen else ''}",
             model=self.options.model,
             encoder=self.settings.encoder,
-            split=nine_to_one(table),
+            split=nine_to_one([str(i) for i in self.table.ids]),
             exclude_property=[target] if source == MPT else [],
             exclude_like=[] if seen else [self.test(target)],
             training=self.settings.pretraining,
@@ -130,15 +142,14 @@ class Study:
         unit = published_unit(
             read_table(self.data(target), target=["target", "target_published"]), "target"
         )
-        errors: dict[str, pd.DataFrame] = {}
+        predictions: dict[str, list[pd.DataFrame]] = {}
         for kind in kinds:
             runs = [self.fitted(kind, target, trial) for trial in trials]
-            errors[kind] = pd.concat([test_errors(run) for run in runs], axis=1)
+            predictions[kind] = [run.predictions for run in runs]
             change, low, high = math.nan, math.nan, math.nan
-            if kind != SCRATCH and SCRATCH in errors:
-                differences = (errors[kind] - errors[SCRATCH]).mean(axis=1).to_numpy()
-                change = float(differences.mean())
-                low, high = mean_interval(differences) or (math.nan, math.nan)
+            if kind != SCRATCH and SCRATCH in predictions:
+                change, interval = compare_trials(predictions[SCRATCH], predictions[kind])
+                low, high = interval or (math.nan, math.nan)
             mae = float(np.mean([run.mae() for run in runs]))
             yield {
                 "model": self.options.model,
@@ -152,20 +163,6 @@ class Study:
                 "low": low,
                 "high": high,
             }
-
-
-def nine_to_one(table: StructureTable) -> dict[str, list[str]]:
-    """Split all rows at random into training and validation."""
-    order = np.random.default_rng(0).permutation(np.asarray(table.ids, dtype=str)).tolist()
-    cut = len(order) * 9 // 10
-    return {"train": order[:cut], "val": order[cut:]}
-
-
-def test_errors(run: Run) -> pd.Series:
-    """Return the absolute test errors by id."""
-    frame = run.predictions
-    frame = frame[frame["split"] == "test"].set_index("id")
-    return (frame["y_pred"] - frame["y_true"]).abs()
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import torch
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.running import Run, read_run
 from epitaxy.recipes.train import train
-from epitaxy.results.bootstrap import mean_interval
+from epitaxy.results.comparison import compare_trials
 from epitaxy.structures.published import published_unit
 from epitaxy.structures.reading import read_table
 
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace, name: str) -> Run:
     file = arguments.datasets / f"{experiment.data}.splits.json"
     split: Any = f"{file}:{experiment.split}"
     if experiment.split == "pretrain_1000":
-        split = mixed(json.loads(file.read_text(encoding="utf-8"))["pretrain_1000"])
+        split = nine_to_one(json.loads(file.read_text(encoding="utf-8"))["pretrain_1000"])
     common: dict[str, Any] = {"split": split, "training": experiment.training}
     out = arguments.runs / name
     if experiment.parent is None:
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace, name: str) -> Run:
     return finetune(data, "target", parent, out, strategy=experiment.strategy, **common)
 
 
-def mixed(rows: list[int]) -> dict[str, list[int]]:
+def nine_to_one(rows: Sequence[int] | Sequence[str]) -> dict[str, list[Any]]:
     """Split rows 9 to 1 at random: they are sorted, and the last tenth would be other crystals."""
     order = np.random.default_rng(0).permutation(rows).tolist()
     cut = len(order) * 9 // 10
@@ -113,24 +113,6 @@ def half_range(arguments: argparse.Namespace, data: str) -> float:
     """Return the physical units per published normalised unit."""
     file = arguments.datasets / f"{data}.parquet"
     return published_unit(read_table(file, target=["target", "target_published"]), "target")
-
-
-def test_errors(run: Run) -> pd.Series:
-    """Return the absolute test errors by id."""
-    frame = run.predictions
-    frame = frame[frame["split"] == "test"].set_index("id")
-    return (frame["y_pred"] - frame["y_true"]).abs()
-
-
-def paired(first: Sequence[Run], second: Sequence[Run]) -> tuple[float, float, float]:
-    """Return the mean change of the MAE from first to second, and its 95 % interval.
-
-    Errors of a crystal are averaged over the trials; the interval draws crystals.
-    """
-    changes = [test_errors(b) - test_errors(a) for a, b in zip(first, second, strict=True)]
-    change = pd.concat(changes, axis=1).mean(axis=1).to_numpy()
-    low, high = mean_interval(change) or (math.nan, math.nan)
-    return float(change.mean()), low, high
 
 
 def report(arguments: argparse.Namespace) -> str:
@@ -146,7 +128,9 @@ def report(arguments: argparse.Namespace) -> str:
         if not done:
             continue
         scratch, tuned = ([read_run(arguments.runs / p[k]) for p in done] for k in (0, 1))
-        change, low, high = paired(scratch, tuned)
+        before, after = ([r.predictions for r in runs] for runs in (scratch, tuned))
+        change, interval = compare_trials(before, after)
+        low, high = interval or (math.nan, math.nan)
         unit = scratch[0].metrics["test"]["target"]["unit"]
         means = [float(np.mean([r.mae() for r in runs])) for runs in (scratch, tuned)]
         lines.append(

@@ -21,9 +21,9 @@ from epitaxy.structures.table import StructureTable
 from epitaxy.training.caching import cache_prefix
 from epitaxy.training.config import TrainingConfig
 from epitaxy.training.loop import Job, Progression, fit
-from epitaxy.training.losses import make_loss
+from epitaxy.training.losses import learned_weights, make_loss
 from epitaxy.training.optimisers import make_optimiser
-from epitaxy.transfer.plan import ParameterGroup, TransferPlan, apply_plan, make_plan
+from epitaxy.transfer.plan import TransferPlan, apply_plan, make_plan
 
 SMALL = {
     "alignn": {"width": 6, "embedding": 4, "alignn_layers": 2, "gcn_layers": 2},
@@ -177,8 +177,7 @@ def job(net, plan: TransferPlan | str = "full", *, start=0, n=12, **settings) ->
     if start:
         assert cache_prefix(net, [train, val], start) == start
     loss = make_loss(config, len(net.names))
-    learned = [ParameterGroup("loss", [p for p in loss.parameters() if p.numel()], 1.0, 0)]
-    optimiser = make_optimiser(config, [*groups, *learned])
+    optimiser = make_optimiser(config, [*groups, learned_weights(loss)])
     return Job(net, optimiser, loss, train, val, config, start)
 
 

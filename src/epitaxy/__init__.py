@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from epitaxy.checkpoints.model_files import load_model
     from epitaxy.core.errors import InputError
     from epitaxy.graphs.recipe import GraphRecipe
+    from epitaxy.recipes.analyse_gates import analyse_gates
+    from epitaxy.recipes.analyse_shift import analyse_shift
     from epitaxy.recipes.evaluate import evaluate
     from epitaxy.recipes.exporting import export_checkpoint
     from epitaxy.recipes.finetune import finetune, show_plan
@@ -34,6 +36,8 @@ _HOMES = {
     "Run": "epitaxy.recipes.running",
     "Split": "epitaxy.structures.splits",
     "StructureTable": "epitaxy.structures.table",
+    "analyse_gates": "epitaxy.recipes.analyse_gates",
+    "analyse_shift": "epitaxy.recipes.analyse_shift",
     "evaluate": "epitaxy.recipes.evaluate",
     "export_checkpoint": "epitaxy.recipes.exporting",
     "finetune": "epitaxy.recipes.finetune",
@@ -57,6 +61,8 @@ __all__ = [
     "Run",
     "Split",
     "StructureTable",
+    "analyse_gates",
+    "analyse_shift",
     "evaluate",
     "export_checkpoint",
     "finetune",

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from epitaxy.batches import loader as loader_module
-from epitaxy.batches.loader import CrystalLoader
+from epitaxy.batches.loader import CachedRows, CrystalLoader
 from tiny import loader, many, store
 
 
@@ -98,10 +98,12 @@ def test_cached_states_stay_with_their_crystals(shuffle):
     made = loader(shuffle=shuffle)
     list(made.epoch())  # batches without states must not be kept
     nodes = made.store.n_nodes
-    states = [
-        {"crystal": torch.full((1, 2), float(y)), "atoms": torch.full((n, 3), float(y))}
-        for y, n in zip(made.targets[:, 0], nodes, strict=True)
-    ]
+    labels = torch.from_numpy(made.targets[:, :1]).float()
+    ones = np.ones(len(nodes), dtype=np.int64)
+    states = {
+        "crystal": CachedRows.of(labels.repeat(1, 2), ones),
+        "atoms": CachedRows.of(labels.repeat_interleave(torch.tensor(nodes), 0), nodes),
+    }
     made.cache_states(states)
     for batch in made.epoch(1):
         assert torch.equal(batch.state["crystal"][:, :1], batch.targets)

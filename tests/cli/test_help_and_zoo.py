@@ -31,9 +31,11 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 def test_there_are_commands():
     documented = {
+        "analyse",
         "data",
         "train",
         "finetune",
+        "mixture",
         "predict",
         "evaluate",
         "import",
@@ -45,6 +47,7 @@ def test_there_are_commands():
     assert {path for path in COMMANDS if len(path) == 2} == {
         *(("data", name) for name in ("info", "convert", "merge", "select", "split")),
         *(("zoo", name) for name in ("list", "show")),
+        *(("analyse", name) for name in ("shift", "gates")),
     }
 
 
@@ -56,7 +59,7 @@ def test_help(epitaxy, path):
     assert not found.err
 
 
-@pytest.mark.parametrize("path", [(), ("data",), ("zoo",)], ids=" ".join)
+@pytest.mark.parametrize("path", [(), ("data",), ("zoo",), ("analyse",)], ids=" ".join)
 def test_a_group_alone_prints_its_help(epitaxy, path):
     found = epitaxy(*path)
     assert found.code == 2

@@ -8,6 +8,7 @@ from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
+from epitaxy.models.alignn import ALIGNN
 from epitaxy.models.cgcnn import CGCNN
 from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
@@ -72,3 +73,9 @@ def test_names_with_dots_are_allowed():
 def test_head_settings_are_checked():
     with pytest.raises(InputError, match="activation 'tanh'"):
         Head(4, PropertySpec(name="y"), TargetScaler(), HeadConfig(act="tanh"))
+
+
+def test_graphs_without_what_the_encoder_reads():
+    words = "ALIGNN needs graphs with bond_vectors=True, but graphs of the rule 'nearest'"
+    with pytest.raises(InputError, match=words):
+        ALIGNN(recipe=GraphRecipe(rule="nearest"))

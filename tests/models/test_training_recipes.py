@@ -21,6 +21,7 @@ def test_every_recipe_is_possible(name, recipe, rows, fine_tuning, several):
     chosen = ENCODERS[name].training_recipe(recipe, several=several)
     ENCODERS[name].default_head.model_copy(update=dict(chosen.head))
     TrainingConfig(**chosen.settings(rows, fine_tuning=fine_tuning))
+    assert {"balance", "sampling_temperature"}.isdisjoint(chosen.training)
     graph = chosen.graph or ENCODERS[name].default_recipe
     assert ENCODERS[name](**chosen.encoder, recipe=graph).recipe == graph
 

@@ -135,12 +135,18 @@ def test_the_name_of_a_recipe_is_no_setting(quick, table, no_report, tmp_path):
 
 def test_wrong_settings_are_reported_before_the_data_are_read(tmp_path, finished):
     """The data do not even exist."""
-    wrong = {"training": {"epoch": 3}}, {"recipe": "publishd"}, {"recipe": "published", "lss": 1}
-    for options in wrong:
+    wrong = (
+        ({"training": {"epoch": 3}}, "unknown key"),
+        ({"recipe": "publishd"}, "Unknown recipe"),
+        ({"recipe": "published", "lss": 1}, "unknown key"),
+        ({"balance": "properties"}, "'balance' weighs several properties"),
+        ({"sampling_temperature": 2.0}, "'sampling_temperature' weighs several properties"),
+    )
+    for options, words in wrong:
         for model in ("alignn", "cgcnn"):
-            with pytest.raises(InputError, match=r"unknown key|Unknown recipe"):
+            with pytest.raises(InputError, match=words):
                 train("nosuch", "gap", tmp_path / "run", model=model, **options)
-        with pytest.raises(InputError, match=r"unknown key|Unknown recipe"):
+        with pytest.raises(InputError, match=words):
             finetune("nosuch", "gap", finished.folder, tmp_path / "run", **options)
     for options, words in (
         ({"encoder": {"norm": "bach"}}, "norm = 'bach'; it must be 'batch' or 'layer'"),

@@ -35,7 +35,7 @@ def synthetic_predictions(seed=0, noise=0.3, sizes=(160, 30, 60), *, name="band_
     return pd.concat(frames, ignore_index=True)
 
 
-def write_run(folder, frame, *, title="Band gap from formation energy", epochs=60):
+def write_run(folder, frame, *, title="Band gap from formation energy", epochs=60, properties=()):
     folder.mkdir(parents=True)
     config = {
         "title": title,
@@ -51,7 +51,7 @@ def write_run(folder, frame, *, title="Band gap from formation energy", epochs=6
     write_predictions(frame, folder / "predictions.parquet")
     (folder / "metrics.json").write_text(json.dumps(metrics(frame)))
     random = np.random.default_rng(1)
-    writer = HistoryWriter(folder / "history.csv")
+    writer = HistoryWriter(folder / "history.csv", properties)
     for epoch in range(1, epochs + 1):
         train = 1.4 * np.exp(-epoch / 14) + 0.12
         val = 1.5 * np.exp(-epoch / 16) + 0.3 + 0.02 * random.normal() + 0.001 * epoch
@@ -61,6 +61,7 @@ def write_run(folder, frame, *, title="Band gap from formation energy", epochs=6
             train_mae=train,
             val_loss=val**2,
             val_mae=val,
+            val_maes={name: val / (k + 1) for k, name in enumerate(properties)},
             learning_rate=0.001,
             seconds=2.5,
         )

@@ -49,7 +49,7 @@ def test_whole_report(report, predictions):
     assert "Band gap from formation energy" in text
     assert "On 60 test crystals" in text
     assert "3 entries could not be used" in text
-    assert "lowest validation error was reached in epoch" in text
+    assert "the lowest validation error was reached in epoch" in text
     for word in ("Transfer plan", "learning rate scale", "readout", "training.batch_size", "2.8.0"):
         assert word in text
     images = ["error_distribution", "learning_curve", "parity"]
@@ -101,11 +101,13 @@ def test_a_useless_model_is_called_so(bare, predictions):
 def test_two_properties(samples, tmp_path, predictions):
     density = samples.predictions(1, name="density (g/cm3)", unit="g/cm³")
     both = pd.concat([predictions, density], ignore_index=True)
-    folder = samples.run(tmp_path / "r", both)
+    folder = samples.run(tmp_path / "r", both, properties=("band_gap", "density (g/cm3)"))
     html, text = page_text(write_run_report(folder))
     assert html.count("<img") == 5
     assert "eV" in text
     assert "g/cm³" in text
+    assert "lowest mean rank over the properties was reached in epoch" in text
+    assert "lowest validation error" not in text
     assert (folder / "figures" / "parity-2-density-g-cm3.png").is_file()
 
 

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from epitaxy.core.errors import InputError
@@ -131,6 +132,28 @@ RANKS = {
 def test_which_epoch_is_better(case):
     errors, best, better = RANKS[case]
     assert improves(np.array(errors, dtype=float), best) == better
+
+
+def ranked_by_pandas(errors, best):
+    """Return whether the last epoch has the smaller mean rank, with the ranks of all epochs."""
+    known = np.where(np.isfinite(errors), errors, np.nan)
+    ranks = pd.DataFrame(known).rank(na_option="bottom").mean(axis=1)
+    return bool(ranks.iloc[-1] < ranks.iloc[best])
+
+
+@pytest.mark.parametrize("n_properties", [1, 2, 5])
+def test_ranks_are_those_of_pandas(n_properties):
+    """On histories with many ties and with errors that are not known."""
+    rng = np.random.default_rng(n_properties)
+    outcomes = set()
+    for _ in range(200):
+        errors = rng.integers(1, 6, (rng.integers(2, 12), n_properties)).astype(float)
+        errors[rng.random(errors.shape) < 0.2] = rng.choice([math.nan, math.inf, -math.inf])
+        errors[-1, 0] = rng.integers(1, 6)
+        best = int(rng.integers(len(errors) - 1))
+        assert improves(errors, best) == ranked_by_pandas(errors, best)
+        outcomes.add(improves(errors, best))
+    assert outcomes == {True, False}
 
 
 def test_the_best_epoch_of_several_properties_is_the_one_that_training_chose(path):

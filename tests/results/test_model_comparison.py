@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.comparison import compare, paired_rows
+from epitaxy.results.comparison import compare, compare_trials, paired_rows
 from epitaxy.results.predictions import make_predictions
 
 IDS = [f"mp-{i}" for i in range(40)]
@@ -92,3 +92,30 @@ def test_refuses(second, match):
 def test_split_that_neither_has():
     with pytest.raises(InputError, match=r"Neither prediction .* split 'val'"):
         compare(frame(SCRATCH), frame(TRANSFER), split="val")
+
+
+def test_one_trial_is_a_plain_comparison():
+    found = compare(frame(SCRATCH), frame(TRANSFER))
+    change, interval = compare_trials([frame(SCRATCH)], [frame(TRANSFER)])
+    assert change == pytest.approx(found.change)
+    assert interval == pytest.approx(found.change_interval)
+
+
+def test_errors_of_a_crystal_are_averaged_over_trials():
+    """Trials that undo each other leave no change, nor any spread."""
+    forth, back = [frame(SCRATCH), frame(TRANSFER)], [frame(TRANSFER), frame(SCRATCH)]
+    change, (low, high) = compare_trials(forth, back)
+    assert [change, low, high] == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+def test_trials_of_other_crystals_count_once_each():
+    """0.5 to 0.2 for a, and 1 to 0.6 for b, in different trials and orders of rows."""
+    first = [frame([1.5], [1], ["a"]), frame([3.0], [2], ["b"])]
+    second = [frame([1.2], [1], ["a"]), frame([2.6], [2], ["b"])]
+    assert compare_trials(first, second)[0] == pytest.approx(-0.35)
+    assert compare_trials(first[:1], second[:1]) == (pytest.approx(-0.3), None)
+
+
+def test_every_trial_needs_its_pair():
+    with pytest.raises(ValueError, match="shorter"):
+        compare_trials([frame(SCRATCH)] * 2, [frame(TRANSFER)])

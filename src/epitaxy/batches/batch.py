@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from epitaxy.batches.angles import Angles, Rays, make_angles
+from epitaxy.core.lazy import mapped
 from epitaxy.graphs.store import GraphArrays
 
 
@@ -42,9 +44,11 @@ class CrystalBatch:
     """What angles follow from; None unless the recipe keeps bond vectors."""
     targets: Tensor | None = None
     """(B, P) float32 on the learning scale, NaN where not known."""
-    state: dict[str, Tensor] = field(default_factory=dict)
+    state: Mapping[str, Tensor] = field(default_factory=dict)
     """Cached activations of a frozen prefix: ``atoms`` (N, F), ``bonds`` (E, F), ``angles`` (A, F)
     or ``crystal`` (B, F); empty when the network runs from its input."""
+    extras: Mapping[str, CrystalBatch | Tensor] = field(default_factory=dict)
+    """What else a model reads of the same crystals: graphs by other recipes, and vectors (B, F)."""
 
     def __len__(self) -> int:
         return len(self.atom_offsets) - 1
@@ -66,32 +70,35 @@ class CrystalBatch:
         """Return the batch on ``device`` (itself when it is there already)."""
         if self.atomic_numbers.device == torch.device(device):
             return self
-        moved: dict[str, Any] = {
-            f.name: value.to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        state = {k: v.to(device, non_blocking=True) for k, v in self.state.items()}
-        if self.rays is not None:
-            moved["rays"] = self.rays.map(lambda t: t.to(device, non_blocking=True))
-        return replace(self, **moved, state=state)
+        return self.changed(lambda t: t.to(device, non_blocking=True))
 
     def double(self) -> CrystalBatch:
         """Return the batch with all real numbers in float64 (for tests of exactness)."""
-        moved: dict[str, Any] = {
-            f.name: value.double()
+        return self.changed(lambda t: t.double() if t.is_floating_point() else t)
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> CrystalBatch:
+        """Return the batch with every tensor changed; what is lazy stays so."""
+        changed: dict[str, Any] = {
+            f.name: change(value)
             for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor) and value.is_floating_point()
+            if isinstance(value := getattr(self, f.name), Tensor)
         }
         if self.rays is not None:
-            moved["rays"] = self.rays._replace(direction=self.rays.direction.double())
-        return replace(self, **moved, state={k: v.double() for k, v in self.state.items()})
+            changed["rays"] = self.rays.map(change)
+
+        def extra(value: CrystalBatch | Tensor) -> CrystalBatch | Tensor:
+            return change(value) if isinstance(value, Tensor) else value.changed(change)
+
+        return replace(
+            self, **changed, state=mapped(self.state, change), extras=mapped(self.extras, extra)
+        )
 
 
 def collate(
     arrays: GraphArrays,
     targets: np.ndarray | None = None,
-    state: dict[str, Tensor] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    extras: Mapping[str, CrystalBatch | Tensor] | None = None,
 ) -> CrystalBatch:
     """Turn gathered arrays of B crystals into one batch; ``targets`` is (B, P) or None."""
 
@@ -122,7 +129,17 @@ def collate(
         ),
         targets=None if targets is None else torch.from_numpy(np.float32(targets)),
         state=state or {},
+        extras=extras or {},
     )
+
+
+def scope_of(name: str) -> str:
+    """Return what the rows of a state stand for.
+
+    >>> scope_of("atoms"), scope_of("some expert/atoms")
+    ('atoms', 'atoms')
+    """
+    return name.rpartition("/")[2]
 
 
 def without_graphs(n_crystals: int) -> GraphArrays:

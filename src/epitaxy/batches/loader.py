@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from epitaxy.batches.balance import draw_balanced
-from epitaxy.batches.batch import CrystalBatch, collate, without_graphs
+from epitaxy.batches.batch import CrystalBatch, collate, scope_of, without_graphs
+from epitaxy.batches.inputs import Inputs
+from epitaxy.core.lazy import Lazy
 from epitaxy.core.seeds import generator
+from epitaxy.graphs.ragged import offsets_of, ranges
 from epitaxy.graphs.store import GraphStore
 
 KEEP_BONDS = 400_000
@@ -19,6 +24,26 @@ KEEP_BONDS = 400_000
 MOST_BONDS = 8_000
 """Batches in a fixed order are cut short at this many bonds, so that large crystals do not fill the
 memory; their results do not depend on it."""
+
+
+class CachedRows(NamedTuple):
+    """Activations of n crystals in one piece."""
+
+    values: Tensor
+    """(N, F), those of a crystal being consecutive."""
+    offsets: np.ndarray
+    """(n + 1,) int64 where each crystal's begin."""
+
+    @classmethod
+    def of(cls, values: Tensor, counts: np.ndarray) -> CachedRows:
+        """Join (N, F) rows with the number of rows of each crystal, (n,)."""
+        return cls(values, offsets_of(counts))
+
+    def take(self, crystals: np.ndarray) -> Tensor:
+        """Return the rows of some crystals, in their order."""
+        starts = self.offsets[crystals]
+        rows = ranges(starts, self.offsets[crystals + 1] - starts)
+        return self.values.index_select(0, torch.from_numpy(rows))
 
 
 class CrystalLoader:
@@ -52,7 +77,7 @@ class CrystalLoader:
         self.temperature = temperature
         self.store, self.rows, self.targets = store, np.asarray(rows), targets
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
-        self.cached: list[dict[str, Tensor]] | None = None
+        self.cached: Mapping[str, CachedRows] = {}
         self._kept: list[CrystalBatch] | None = None
 
     def __len__(self) -> int:
@@ -106,16 +131,14 @@ class CrystalLoader:
 
     def _collate(self, part: np.ndarray) -> CrystalBatch:
         targets = None if self.targets is None else self.targets[part]
-        state: dict[str, Tensor] = {}
-        if self.cached is not None:
-            state = {
-                scope: torch.cat([self.cached[i][scope] for i in part]) for scope in self.cached[0]
-            }
+        state = Lazy({name: partial(rows.take, part) for name, rows in self.cached.items()})
         # Pooled vectors need no graph any more, and gathering one is all that would cost.
-        pooled = set(state) == {"crystal"}
-        graphs = without_graphs(len(part)) if pooled else self.store.gather(self.rows[part])
-        return collate(graphs, targets, state)
+        if self.cached and all(scope_of(name) == "crystal" for name in self.cached):
+            return collate(without_graphs(len(part)), targets, state)
+        rows = self.rows[part]
+        extras = self.store.extras(rows) if isinstance(self.store, Inputs) else None
+        return collate(self.store.gather(rows), targets, state, extras)
 
-    def cache_states(self, states: list[dict[str, Tensor]]) -> None:
-        """Attach the cached prefix activations, one entry per crystal of `rows`."""
+    def cache_states(self, states: Mapping[str, CachedRows]) -> None:
+        """Attach the cached prefix activations of the crystals of `rows`."""
         self.cached, self._kept = states, None

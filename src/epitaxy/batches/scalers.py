@@ -12,7 +12,9 @@ from torch import Tensor
 from epitaxy.core.errors import InputError
 
 Transform = Literal["identity", "log", "log1p"]
-Scaling = Literal["none", "standardise", "min-max"]
+Scaling = Literal["none", "standardise", "min-max", "zero-filled"]
+"""``zero-filled`` standardises by statistics in which rows that are not for training or validation
+have the label zero (an accident of the code of Chang 2022)."""
 EQUAL = 1e-12
 """Relative difference below which labels are equal; the rounding of a mean is no spread."""
 

@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from epitaxy.cli import data, demo, evaluate, exporting, finetune, importing, predict, train, zoo
+from epitaxy.cli import (
+    analyse,
+    data,
+    demo,
+    evaluate,
+    exporting,
+    finetune,
+    importing,
+    mixture,
+    predict,
+    train,
+    zoo,
+)
 from epitaxy.core.errors import InputError
 
 app = typer.Typer(
@@ -24,8 +36,10 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("train")(train.command)
 app.command("finetune")(finetune.command)
+app.command("mixture")(mixture.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
+app.add_typer(analyse.app, name="analyse")
 app.command("import")(importing.command)
 app.command("export")(exporting.command)
 app.add_typer(zoo.app, name="zoo")

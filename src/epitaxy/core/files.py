@@ -74,6 +74,18 @@ def write_json(target: str | Path, data: Any) -> None:
     write_text(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
+def file_and_key(text: str) -> tuple[Path, str] | None:
+    """Split ``FILE`` or ``FILE:KEY``, where FILE must exist; None when it does not.
+
+    >>> file_and_key("nosuch.json:a/b") is None
+    True
+    """
+    if Path(text).is_file():
+        return Path(text), ""
+    path, _, key = text.rpartition(":")
+    return (Path(path), key) if path and Path(path).is_file() else None
+
+
 def is_ours(folder: Path) -> bool:
     """Tell whether a folder was written by this program."""
     return (folder / MARKER).is_file()

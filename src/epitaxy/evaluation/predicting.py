@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from epitaxy.batches.inputs import build_inputs
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.core.progress import Progress
 from epitaxy.core.properties import PropertySpec
-from epitaxy.graphs.store import build_graphs
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.results.predictions import make_predictions
 from epitaxy.structures.table import Dropped, StructureTable
@@ -57,10 +57,11 @@ def predict_table(
     model: PropertyModel, table: StructureTable, *, cache: Path | None = None
 ) -> Predicted:
     """Build the graphs that the model was made for and predict every crystal of ``table``."""
-    store = build_graphs(table, model.recipe, cache=cache)
-    loader = CrystalLoader(store, np.arange(len(store)), batch_size=BATCH)
+    store = build_inputs(table, model.recipe, model.encoder.needs, cache=cache)
+    rows, failures = store.subset(table.ids)
+    loader = CrystalLoader(store, rows, batch_size=BATCH)
     values = predict_loader(model, loader, label="predicting")
-    return Predicted(store.ids, values, (*table.dropped, *store.failures))
+    return Predicted(store.ids[rows], values, (*table.dropped, *failures))
 
 
 def prediction_frame(
@@ -100,9 +101,10 @@ def embed_table(
     """Return the crystal vectors instead of predictions: ``values`` is (B, width)."""
     model.eval()
     device = next(model.parameters()).device
-    store = build_graphs(table, model.recipe, cache=cache)
-    loader = CrystalLoader(store, np.arange(len(store)), batch_size=BATCH)
+    store = build_inputs(table, model.recipe, model.encoder.needs, cache=cache)
+    rows, failures = store.subset(table.ids)
+    loader = CrystalLoader(store, rows, batch_size=BATCH)
     parts = [torch.zeros((0, model.encoder.width))]
     parts += [model.encoder(batch.to(device)).crystal.cpu() for batch in loader.epoch()]
     values = torch.cat(parts).double().numpy()
-    return Predicted(store.ids, values, (*table.dropped, *store.failures))
+    return Predicted(store.ids[rows], values, (*table.dropped, *failures))

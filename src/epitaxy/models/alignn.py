@@ -31,14 +31,9 @@ COSINES = (-1.0, 1.0, 40)
 """The same for the cosine of an angle."""
 
 SEVERAL = TrainingRecipe(
-    {
-        "epochs": 50,
-        "learning_rate": 1e-3,
-        "batch_size": 64,
-        "balance": "properties",
-        "sampling_temperature": 2.0,
-    },
-    fine_tuning={"batch_size": 32, "balance": "labels", "sampling_temperature": None},
+    {"epochs": 50, "learning_rate": 1e-3, "batch_size": 64},
+    weighing={"balance": "properties", "sampling_temperature": 2.0},
+    fine_tuning={"batch_size": 32},
     encoder={"norm": "layer"},
     head={"hidden": (128,), "first": True},
 )
@@ -64,16 +59,10 @@ DEVI_2024_MPT = TrainingRecipe(
         "weight_decay": 1e-2,
         "schedule": "one-cycle",
         "loss": "l1",
-        "balance": "published",
         "patience": 30,
     },
-    fine_tuning={
-        "epochs": 500,
-        "batch_size": 16,
-        "balance": "labels",
-        "patience": None,
-        "weights": "last",
-    },
+    weighing={"balance": "published"},
+    fine_tuning={"epochs": 500, "batch_size": 16, "patience": None, "weights": "last"},
     encoder={"norm": "batch"},
     head={"hidden": (128, 128), "first": True},
     graph=GraphRecipe(rule="alignn-2023", bond_vectors=True, merge_tolerance=1e-6, canonical=False),
@@ -162,9 +151,7 @@ class ALIGNN(Encoder):
     ) -> None:
         super().__init__()
         self.recipe = recipe or self.default_recipe
-        if not self.recipe.bond_vectors:
-            message = "ALIGNN needs a graph recipe with bond_vectors=True"
-            raise ValueError(message)
+        self.check_graphs(self.recipe)
         self.width, self.embedding, self.norm = width, embedding, norm
         table = torch.tensor(element_table(), dtype=torch.float32)
         # Constants of the architecture, not weights: they are rebuilt, never stored.

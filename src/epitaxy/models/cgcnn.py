@@ -22,8 +22,7 @@ from epitaxy.nn.gated_conv import BondKinds, Bonds, GatedConv
 from epitaxy.nn.segments import segment_mean
 
 SEVERAL = TrainingRecipe(
-    {"balance": "properties", "sampling_temperature": 2.0},
-    fine_tuning={"balance": "labels", "sampling_temperature": None},
+    weighing={"balance": "properties", "sampling_temperature": 2.0},
     head={"hidden": (64,)},
 )
 CHANG_2022 = TrainingRecipe(

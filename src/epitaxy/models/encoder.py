@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from epitaxy.batches.batch import CrystalBatch
-from epitaxy.core.errors import unknown
+from epitaxy.batches.inputs import Needs
+from epitaxy.core.errors import InputError, unknown
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.heads import HeadConfig
 from epitaxy.models.training_recipe import TrainingRecipe
@@ -80,6 +81,39 @@ class Encoder(nn.Module, ABC):
             raise unknown("recipe", name, cls.recipes)
         recipe = cls.recipes[name]
         return (recipe.several or recipe) if several else recipe
+
+    @classmethod
+    def check_graphs(cls, recipe: GraphRecipe) -> None:
+        """Refuse graphs that lack what such a network computes with.
+
+        Raises:
+            InputError: as said.
+        """
+        if cls.default_recipe.bond_vectors and not recipe.bond_vectors:
+            raise InputError(
+                f"The model {cls.__name__} needs graphs with bond_vectors=True, but graphs of the "
+                f"rule {recipe.rule!r} without them came; give bond_vectors=True and the rule "
+                f"{cls.default_recipe.rule!r}, or leave the graphs to the model."
+            )
+
+    @property
+    def needs(self) -> Needs:
+        """What the network reads beside the graphs of its recipe, see `CrystalBatch.extras`."""
+        return {}
+
+    @classmethod
+    def rebuild(cls, settings: Mapping[str, Any], recipe: GraphRecipe) -> Encoder:
+        """Return a network with fresh weights from what `settings` returned."""
+        return cls(**settings, recipe=recipe)
+
+    def read(self, batch: CrystalBatch, name: str) -> CrystalBatch:
+        """Return the graph to which the state ``name`` belongs."""
+        del name  # there is but one graph
+        return batch
+
+    def penalty(self) -> Tensor | None:
+        """Return what the last forward pass adds to the loss; None for nothing."""
+        return None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
 
 from epitaxy.batches.scalers import TargetScaler
-from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
 from epitaxy.nn.mlp import MLP
 
@@ -49,24 +47,16 @@ class Head(nn.Module):
         return out
 
     @torch.no_grad()
-    def on_scale(self, scaler: TargetScaler) -> Head:
-        """Return a copy that predicts the same physical values on another learning scale.
+    def rescale(self, before: TargetScaler) -> None:
+        """Turn weights learned on the scale ``before`` into those of the same physical values.
 
-        Raises:
-            InputError: the scales differ by more than shift and factor.
+        Both scales must have the same transform.
         """
-        if scaler.transform != self.scaler.transform:
-            raise InputError(
-                f"The head of {self.spec.name!r} was learned on the scale "
-                f"{self.scaler.transform!r} and cannot be carried to {scaler.transform!r}; use the "
-                "same transform, or a strategy without 'inherit-head'."
-            )
-        made = copy.deepcopy(self)
-        made.scaler = scaler
-        factor = self.scaler.scale / scaler.scale
-        made.mlp.output.weight.mul_(factor)
-        made.mlp.output.bias.mul_(factor).add_((self.scaler.shift - scaler.shift) / scaler.scale)
-        return made
+        assert before.transform == self.scaler.transform
+        now = self.scaler
+        factor = before.scale / now.scale
+        self.mlp.output.weight.mul_(factor)
+        self.mlp.output.bias.mul_(factor).add_((before.shift - now.shift) / now.scale)
 
     def settings(self) -> dict[str, Any]:
         """Return everything but the weights, JSON-serialisable."""

@@ -12,7 +12,7 @@ from epitaxy.batches.batch import CrystalBatch
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
-from epitaxy.models import ENCODERS
+from epitaxy.models import encoder_kind
 from epitaxy.models.encoder import DepthGroup, Encoder
 from epitaxy.models.heads import Head, HeadConfig
 
@@ -116,7 +116,7 @@ class PropertyModel(nn.Module):
     def from_settings(cls, settings: Mapping[str, Any]) -> PropertyModel:
         """Rebuild a model (with fresh weights) from what `settings` returned."""
         recipe = GraphRecipe(**settings["recipe"])
-        encoder = ENCODERS[settings["architecture"]](**settings["encoder"], recipe=recipe)
+        encoder = encoder_kind(settings["architecture"]).rebuild(settings["encoder"], recipe)
         heads = {
             name: Head(
                 encoder.width,

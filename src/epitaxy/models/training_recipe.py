@@ -23,6 +23,9 @@ class TrainingRecipe:
     """Settings of `TrainingConfig`."""
     by_rows: tuple[tuple[int, Mapping[str, Any]], ...] = ()
     """(largest number of training rows, settings that differ up to it), in ascending order."""
+    weighing: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that weigh several properties against each other; fine-tuning, which is to one,
+    has none of them."""
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ when a trained model is carried to other data."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
@@ -40,4 +43,4 @@ class TrainingRecipe:
     def settings(self, rows: int, *, fine_tuning: bool = False) -> dict[str, Any]:
         """Return the settings of `TrainingConfig` for a number of training rows."""
         few: Mapping[str, Any] = next((given for most, given in self.by_rows if rows <= most), {})
-        return {**self.training, **few, **(self.fine_tuning if fine_tuning else {})}
+        return {**self.training, **few, **(self.fine_tuning if fine_tuning else self.weighing)}

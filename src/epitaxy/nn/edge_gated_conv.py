@@ -16,7 +16,13 @@ from torch.nn.functional import embedding_bag, linear, silu
 
 from epitaxy.nn.edges import Edges
 from epitaxy.nn.norm import NormKind, make_norm
-from epitaxy.nn.norm_passes import NormPass, norm_silu, pass_through, through_silu
+from epitaxy.nn.norm_passes import (
+    BatchNormed,
+    NormPass,
+    norm_silu,
+    pass_through,
+    see_gradients,
+)
 from epitaxy.nn.segments import gathered_sum
 
 EPSILON = 1e-6
@@ -45,11 +51,12 @@ class _GatedEdges(torch.autograd.Function):
         keep: bool,
     ) -> tuple[Tensor, Tensor | None]:
         # Without a way back, and with statistics that are known, one walk does everything.
-        at_once = norm is not None and not norm.moving and not keep
+        moving = isinstance(norm, BatchNormed)
+        at_once = norm is not None and not moving and not keep
         mixed = rows.new_empty(rows.shape if not at_once else (0, 0))
         gated, gates = torch.empty_like(neighbours), torch.empty_like(neighbours)
         new = None if norm is None else torch.empty_like(rows)
-        if norm is not None and gamma is not None and beta is not None and not norm.moving:
+        if norm is not None and gamma is not None and beta is not None and not moving:
             norm.settle(gamma, beta)
         across = matrix.to(rows.dtype).t()
         for piece in edges.pieces:
@@ -57,7 +64,7 @@ class _GatedEdges(torch.autograd.Function):
             _add_product(m, rows[piece.rows], across)
             if not at_once:
                 mixed[piece.rows] = m
-            if norm is not None and norm.moving:
+            if isinstance(norm, BatchNormed):
                 norm.see(m, piece.rows)
             elif norm is not None and new is not None:
                 _activate(norm, m, rows, new, piece.rows)
@@ -69,7 +76,7 @@ class _GatedEdges(torch.autograd.Function):
         mean = gated.div_(gates)
         ctx.edges, ctx.norm = edges, norm
         ctx.save_for_backward(neighbours, rows, matrix, mixed, mean, gates)
-        if norm is not None and new is not None and norm.moving:
+        if isinstance(norm, BatchNormed) and new is not None:
             assert gamma is not None
             assert beta is not None
             norm.settle(gamma, beta)
@@ -86,8 +93,8 @@ class _GatedEdges(torch.autograd.Function):
         dmean, dnew = grads
         assert dmean is not None
         dm, through = torch.empty_like(mixed), torch.empty_like(mixed)
-        if norm is not None and norm.moving and dnew is not None:
-            through_silu(norm, mixed, dnew, dm)
+        if isinstance(norm, BatchNormed) and dnew is not None:
+            see_gradients(norm, mixed, dnew, dm)
         n, width = neighbours.shape
         dgated = dmean / gates
         # A gate feels dgated * (u of its source - mean).
@@ -101,7 +108,7 @@ class _GatedEdges(torch.autograd.Function):
             gate = torch.sigmoid(m)
             through[piece.rows] = pulled[:, :width].mul_(gate)
             d = torch.ops.aten.sigmoid_backward(u, gate)
-            if norm is not None and norm.moving:
+            if isinstance(norm, BatchNormed):
                 norm.back(dm[piece.rows].to(m.dtype), m, piece.rows, d)
             elif norm is not None and dnew is not None:
                 d += norm.through_silu(dnew[piece.rows].to(m.dtype), m)

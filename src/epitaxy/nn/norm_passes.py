@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,57 +15,57 @@ from epitaxy.nn.norm import Norm, RowNorm, WeightedBatchNorm
 silu_backward: Callable[[Tensor, Tensor], Tensor] = torch.ops.aten.silu_backward
 
 
-class NormPass(Protocol):
-    """One pass through a norm: `see` all pieces, `settle`, then `apply`.
+class _ScaledAndShifted:
+    """Rows times one vector plus another, ``gamma * (m - centre) * inverse + beta``."""
 
-    On the way back `see_gradient` of all pieces, then `back`; where the statistics do not depend
-    on the rows, `through_silu` of each piece does both at once.
-    """
+    centre: Tensor
+    inverse: Tensor
+    scale: Tensor
+    shift: Tensor
 
-    dtype: torch.dtype
-    moving: bool
-    """Whether the statistics depend on the rows."""
-
-    def see(self, m: Tensor, piece: slice) -> None:
-        """Take rows before normalisation, (E', F)."""
-
-    def settle(self, gamma: Tensor, beta: Tensor) -> None:
-        """Fix the statistics; weight and bias are (F,)."""
+    def __init__(self, norm: WeightedBatchNorm) -> None:
+        self.norm, self.dtype = norm, norm.weight.dtype
+        self.sums: list[tuple[Tensor, Tensor]] = []
 
     def apply(self, m: Tensor) -> Tensor:
         """Normalise rows, (E', F) -> (E', F)."""
+        return torch.addcmul(self.shift, m, self.scale)
 
     def see_gradient(self, dv: Tensor, m: Tensor) -> None:
         """Take the gradient of normalised rows and the rows before, (E', F)."""
-
-    def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
-        """Add the gradient of the rows before normalisation to ``into``, (E', F)."""
-
-    def through_silu(self, dout: Tensor, m: Tensor) -> Tensor:
-        """Return the gradient of the rows ``m`` from that of ``silu(norm(m))``, (E', F) each."""
+        self.sums.append(((m - self.centre).mul_(dv).sum(0), dv.sum(0)))
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of weight and bias, (F,) each."""
+        self.sums = [_total(self.sums)]
+        first, second = self.sums[0]
+        return first * self.inverse, second
+
+    def _fix(self, gamma: Tensor, beta: Tensor, variance: Tensor) -> None:
+        self.inverse = torch.rsqrt(variance + self.norm.eps)
+        self.scale = gamma * self.inverse
+        self.shift = beta - self.centre * self.scale
 
 
-class BatchNormed:
-    """One pass through a `WeightedBatchNorm`.
+class BatchNormed(_ScaledAndShifted):
+    """One pass through a `WeightedBatchNorm` in training: every row moves the statistics.
 
-    Values are taken relative to the mean of the first piece, so that hardly anything cancels in
-    the variance.
+    Hence two walks each way: `see` all pieces, `settle`, then `apply`; and on the way back
+    `see_gradient` of all pieces, then `back`. Values are taken relative to the mean of the first
+    piece, so that hardly anything cancels in the variance.
+
+    Args:
+        norm: in training mode.
+        copies: (E,) how many rows each one stands for; at least one row.
     """
 
     def __init__(self, norm: WeightedBatchNorm, copies: Tensor) -> None:
-        self.norm, self.copies, self.moving = norm, copies, norm.training and len(copies) > 0
-        self.total = copies.sum().clamp(min=1)  # there may be no row at all
-        self.dtype = norm.weight.dtype
+        super().__init__(norm)
+        self.copies, self.total = copies, copies.sum().clamp(min=1)
         self.origin: Tensor | None = None
-        self.sums: list[tuple[Tensor, Tensor]] = []
 
     def see(self, m: Tensor, piece: slice) -> None:
-        """Add to the moments of the batch."""
-        if not self.moving:
-            return
+        """Take rows before normalisation, (E', F)."""
         copies = self.copies[piece]
         if self.origin is None:
             self.origin = copies @ m / copies.sum().clamp(min=1)
@@ -73,49 +73,38 @@ class BatchNormed:
         self.sums.append((copies @ d, copies @ d.square_()))
 
     def settle(self, gamma: Tensor, beta: Tensor) -> None:
-        """Compute scale and shift; in training, move the running statistics."""
-        norm = self.norm
-        if self.origin is None:
-            # Copies: the running statistics may move before the gradient is asked for.
-            self.centre, variance = norm.running_mean.clone(), norm.running_var
-        else:
-            first, second = _total(self.sums)
-            offset = first / self.total
-            self.centre = self.origin + offset
-            variance = (second / self.total - offset.square()).clamp_(min=0)
-            norm.update_statistics(self.centre, variance, self.total)
-        self.inverse = torch.rsqrt(variance + norm.eps)
-        self.scale = gamma * self.inverse
-        self.shift = beta - self.centre * self.scale
+        """Compute and move the statistics; weight and bias are (F,)."""
+        assert self.origin is not None
+        first, second = _total(self.sums)
+        offset = first / self.total
+        self.centre = self.origin + offset
+        variance = (second / self.total - offset.square()).clamp_(min=0)
+        self.norm.update_statistics(self.centre, variance, self.total)
+        self._fix(gamma, beta, variance)
         self.sums = []
 
-    def apply(self, m: Tensor) -> Tensor:
-        """Scale and shift."""
-        return torch.addcmul(self.shift, m, self.scale)
-
-    def see_gradient(self, dv: Tensor, m: Tensor) -> None:
-        """Add to the gradients of weight and bias."""
-        self.sums.append(((m - self.centre).mul_(dv).sum(0), dv.sum(0)))
-
-    def gradients(self) -> tuple[Tensor, Tensor]:
-        """Return the gradients of weight and bias."""
-        self.sums = [_total(self.sums)]
-        first, second = self.sums[0]
-        return first * self.inverse, second
-
     def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
-        """Scale; where the statistics are those of the batch, every row moves them, too."""
+        """Add the gradient of the rows before normalisation to ``into``, (E', F)."""
         into.addcmul_(dv, self.scale)
-        if self.moving:
-            dgamma, dbeta = self.gradients()
-            slope = dgamma * self.inverse
-            level = (dbeta - self.centre * slope) * self.scale
-            common = torch.addcmul(level, m, slope * self.scale)
-            share = self.copies[piece] / self.total
-            into.addcmul_(common, share[:, None], value=-1)
+        dgamma, dbeta = self.gradients()
+        slope = dgamma * self.inverse
+        level = (dbeta - self.centre * slope) * self.scale
+        common = torch.addcmul(level, m, slope * self.scale)
+        share = self.copies[piece] / self.total
+        into.addcmul_(common, share[:, None], value=-1)
+
+
+class FixedNormed(_ScaledAndShifted):
+    """One pass through a `WeightedBatchNorm` with its running statistics."""
+
+    def settle(self, gamma: Tensor, beta: Tensor) -> None:
+        """Take the statistics; weight and bias are (F,)."""
+        # A copy: the running statistics may move before the gradient is asked for.
+        self.centre = self.norm.running_mean.clone()
+        self._fix(gamma, beta, self.norm.running_var)
 
     def through_silu(self, dout: Tensor, m: Tensor) -> Tensor:
-        """Scale what comes through the activation."""
+        """Return the gradient of the rows ``m`` from that of ``silu(norm(m))``, (E', F) each."""
         dv = silu_backward(dout, self.apply(m))
         self.see_gradient(dv, m)
         return dv.mul_(self.scale)
@@ -125,12 +114,8 @@ class RowNormed:
     """One pass through a `RowNorm`; every row for itself."""
 
     def __init__(self, norm: RowNorm) -> None:
-        self.moving = False
         self.shape, self.eps, self.dtype = list(norm.normalized_shape), norm.eps, norm.weight.dtype
         self.sums: list[tuple[Tensor, Tensor]] = []
-
-    def see(self, m: Tensor, piece: slice) -> None:
-        """Nothing to see."""
 
     def settle(self, gamma: Tensor, beta: Tensor) -> None:
         """Only weight and bias to remember."""
@@ -140,12 +125,6 @@ class RowNormed:
         """Normalise each row."""
         normed: Tensor = torch.native_layer_norm(m, self.shape, self.gamma, self.beta, self.eps)[0]
         return normed
-
-    def see_gradient(self, dv: Tensor, m: Tensor) -> None:
-        """Nothing to see."""
-
-    def back(self, dv: Tensor, m: Tensor, piece: slice, into: Tensor) -> None:
-        """Nothing is left for a second walk."""
 
     def through_silu(self, dout: Tensor, m: Tensor) -> Tensor:
         """Normalise once more, then back through activation and norm."""
@@ -171,11 +150,17 @@ class RowNormed:
         return _total(self.sums)
 
 
+NormPass = BatchNormed | FixedNormed | RowNormed
+"""One pass through a norm. Only the first one has to see all rows before it can treat any; the
+others settle at once, and go back with `through_silu` in one walk."""
+
+
 def pass_through(norm: Norm, copies: Tensor) -> NormPass:
     """Return the state of one pass through ``norm`` of rows that stand for ``copies`` (N,)."""
-    if isinstance(norm, WeightedBatchNorm):
-        return BatchNormed(norm, copies)
-    return RowNormed(norm)
+    if isinstance(norm, RowNorm):
+        return RowNormed(norm)
+    # Without any row there is nothing to take statistics of.
+    return BatchNormed(norm, copies) if norm.training and len(copies) else FixedNormed(norm)
 
 
 class _NormSilu(torch.autograd.Function):
@@ -184,8 +169,9 @@ class _NormSilu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, gamma: Tensor, beta: Tensor, norm: NormPass) -> Tensor:
         pieces = row_pieces(rows)
-        for piece in pieces:
-            norm.see(rows[piece].to(norm.dtype), piece)
+        if isinstance(norm, BatchNormed):
+            for piece in pieces:
+                norm.see(rows[piece].to(norm.dtype), piece)
         norm.settle(gamma, beta)
         out = torch.empty_like(rows)
         for piece in pieces:
@@ -199,11 +185,11 @@ class _NormSilu(torch.autograd.Function):
         (rows,) = ctx.saved_tensors
         norm: NormPass = ctx.norm
         dv = torch.empty_like(rows)
-        if norm.moving:
-            through_silu(norm, rows, grads[0], dv)
+        if isinstance(norm, BatchNormed):
+            see_gradients(norm, rows, grads[0], dv)
         for piece in row_pieces(rows):
             m = rows[piece].to(norm.dtype)
-            if norm.moving:
+            if isinstance(norm, BatchNormed):
                 d = torch.zeros_like(m)
                 norm.back(dv[piece].to(norm.dtype), m, piece, d)
             else:
@@ -219,7 +205,7 @@ def norm_silu(rows: Tensor, norm: Norm, copies: Tensor) -> Tensor:
     return out
 
 
-def through_silu(norm: NormPass, rows: Tensor, dout: Tensor, dv: Tensor) -> None:
+def see_gradients(norm: BatchNormed, rows: Tensor, dout: Tensor, dv: Tensor) -> None:
     """Write the gradient of ``norm(rows)`` to ``dv``, from that of its SiLU; show it the norm."""
     for piece in row_pieces(rows):
         m = rows[piece].to(norm.dtype)

@@ -11,13 +11,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from epitaxy.batches.inputs import Needs, build_inputs
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.batches.scalers import Scaling, TargetScaler, Transform
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file, cache_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
-from epitaxy.graphs.store import GraphStore, build_graphs
+from epitaxy.graphs.store import GraphStore
 from epitaxy.structures.published import published_unit
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.splits import Split, resolve_split
@@ -56,7 +57,7 @@ class Labelled:
             InputError: transform or scaling is not known, or does not suit the labels.
         """
         how: Scaling = _one_of("scaling", scaling, Scaling)
-        labels = self.labels("train")
+        labels = self._zero_filled() if how == "zero-filled" else self.labels("train")
         scalers = {
             name: TargetScaler.fit(
                 labels[:, p],
@@ -72,6 +73,13 @@ class Labelled:
                 "another split, or the transform 'identity'."
             )
         return scalers
+
+    def _zero_filled(self) -> np.ndarray:
+        """Return (rows of the table, P) labels, zero outside training and validation."""
+        labels = np.zeros((len(self.table), len(self.specs)))
+        rows = self.table.rows_of([*self.ids("train"), *self.ids("val")])
+        labels[rows] = np.concatenate([self.labels("train"), self.labels("val")])
+        return labels
 
     def scaled_labels(self, part: str, scalers: dict[str, TargetScaler]) -> np.ndarray:
         """Return (n, P) labels of a part on the learning scale, NaN where not known."""
@@ -119,9 +127,14 @@ def data_name(data: str | Path | StructureTable) -> str:
 
 
 def read_targets(
-    data: str | Path | StructureTable, targets: Sequence[str], units: str
+    data: str | Path | StructureTable,
+    targets: Sequence[str],
+    units: str,
+    *,
+    unit: str | None = None,
+    transform: str | None = None,
 ) -> tuple[StructureTable, dict[str, float]]:
-    """Read the crystals and the target properties.
+    """Read the crystals and the target properties; unit and transform are set where given.
 
     Returns:
         The table; and property -> physical units per 1.0 on the published scale, empty unless
@@ -130,10 +143,17 @@ def read_targets(
     Raises:
         InputError: as `read_table`; or the published scale is asked for and cannot be found.
     """
-    if _one_of("units", units, Units) == "physical":
-        return read_table(data, target=targets), {}
-    table = read_table(data)
-    return read_table(table, target=targets), {n: published_unit(table, n) for n in targets}
+    per_unit: dict[str, float] = {}
+    if _one_of("units", units, Units) == "published":
+        data = read_table(data)
+        per_unit = {name: published_unit(data, name) for name in targets}
+    table = read_table(data, target=targets)
+    changes = {"unit": unit, "transform": transform}
+    given = {key: value for key, value in changes.items() if value is not None}
+    for name in targets if given else ():
+        spec = table.properties[name].model_dump() | given
+        table = table.with_property(PropertySpec(**spec), table.column(name))
+    return table, per_unit
 
 
 def prepare(
@@ -143,8 +163,11 @@ def prepare(
     recipe: GraphRecipe,
     *,
     seed: int,
+    needs: Needs | None = None,
 ) -> Labelled:
     """Select the labelled rows, split them and build (or reopen) their graphs.
+
+    ``needs`` is what a model reads beside the graphs of ``recipe``.
 
     Raises:
         InputError: a target is missing, or a part of the split is empty.
@@ -157,7 +180,7 @@ def prepare(
     # A published split may name rows without a label: the table says that they were dropped.
     labelled = table.select(known).with_dropped((*table.dropped, *without))
     resolved = resolve_split(split, labelled, seed=seed)
-    store = build_graphs(labelled, recipe, cache=cache_folder() / "graphs")
+    store = build_inputs(labelled, recipe, needs or {}, cache=cache_folder() / "graphs")
     if store.failures:
         first = store.failures[0]
         logger.warning(

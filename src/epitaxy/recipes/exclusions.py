@@ -72,7 +72,7 @@ def resolve_targets(
     return table, choose_targets(targets, list(table.properties), excluded)
 
 
-def excluded(
+def exclusion_settings(
     rows: Rows | None, like: Sequence[str | Path | StructureTable]
 ) -> dict[str, dict[str, Any]]:
     """Return what config.yaml says of left out crystals; nothing without."""
@@ -99,7 +99,7 @@ def without_rows(
     """
     gone = {} if rows is None else dict.fromkeys(select_ids(rows, table), "excluded by its id")
     for other in like:
-        name = "a given table" if isinstance(other, StructureTable) else str(other)
+        name = data_name(other)
         same = same_material(table, read_table(other))
         reason = f"excluded as a material of {name}"
         gone |= {str(i): reason for i in table.ids[same] if str(i) not in gone}

@@ -15,7 +15,7 @@ from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import data_name, prepare, read_targets
-from epitaxy.recipes.options import Settings, check_weighting, describe_targets, training_configs
+from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, describe, execute, parameter_counts, published_units
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -80,14 +80,16 @@ def finetune(
     out = check_output_folder(out)
     source = load_model(from_model)
     chosen = source.encoder.training_recipe(recipe, several=len(source.names) > 1)
-    config_for = training_configs(DEFAULTS, chosen, training, fine_tuning=True, **options)
+    config_for = training_configs(
+        DEFAULTS, chosen, training, targets=[target], fine_tuning=True, **options
+    )
     scaling = scaling or chosen.scaling
     plan = plan_for(source, target, strategy)
-    table, per_unit = read_targets(data, [target], units)
-    table = describe_targets(table, [target], unit=unit, transform=transform)
+    table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
+    if plan.inherits_head:
+        check_transform(source.head(target), table.properties[target])
     labelled = prepare(table, [target], split, source.recipe, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
-    check_weighting(config, [target])
     parent = {
         "from": str(from_model),
         "weights": content_hash((model_folder(from_model) / "model.safetensors").read_bytes()),
@@ -135,6 +137,20 @@ def plan_for(source: PropertyModel, target: str | None, strategy: str) -> Transf
     return plan
 
 
+def check_transform(head: Head, spec: PropertySpec) -> None:
+    """Make sure that a head can be moved to the learning scale of a property.
+
+    Raises:
+        InputError: the scales differ by more than shift and factor.
+    """
+    if spec.transform != head.scaler.transform:
+        raise InputError(
+            f"The head of {head.spec.name!r} was learned on the scale {head.scaler.transform!r} "
+            f"and cannot be carried to {spec.transform!r}; use the same transform, or a strategy "
+            "without 'inherit-head'."
+        )
+
+
 def carry_over(
     source: PropertyModel, spec: PropertySpec, scaler: TargetScaler, *, inherit: bool = False
 ) -> PropertyModel:
@@ -144,9 +160,11 @@ def carry_over(
     With ``inherit`` they are moved to the new scale, so that predictions stay what they were.
     """
     name = spec.name if spec.name in source.names else source.names[0]
-    old = source.head(name).on_scale(scaler) if inherit else source.head(name)
+    old = source.head(name)
     head = Head(source.encoder.width, spec, scaler, old.config)
     head.load_state_dict(old.state_dict())
+    if inherit:
+        head.rescale(old.scaler)
     return PropertyModel(source.architecture, source.encoder, {spec.name: head})
 
 

@@ -11,9 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from epitaxy.core.errors import InputError, suggestion
-from epitaxy.core.properties import PropertySpec
 from epitaxy.models.training_recipe import TrainingRecipe
-from epitaxy.structures.table import StructureTable
 from epitaxy.training.config import TrainingConfig
 
 M = TypeVar("M", bound=BaseModel)
@@ -142,6 +140,7 @@ def training_configs(
     recipe: TrainingRecipe,
     settings: Settings,
     *,
+    targets: Sequence[str],
     fine_tuning: bool = False,
     **options: Any,
 ) -> Callable[[int], TrainingConfig]:
@@ -151,8 +150,8 @@ def training_configs(
     ones winning.
 
     Raises:
-        InputError: unknown keys, wrong types or impossible combinations; at once, not only when
-            the rows are known.
+        InputError: unknown keys, wrong types or impossible combinations, or settings that weigh
+            several properties where there is one target; at once, not only when the rows are known.
     """
     given = {key: value for key, value in options.items() if value is not None}
     user = {**read_settings(settings), **given}
@@ -161,11 +160,11 @@ def training_configs(
         named = recipe.settings(rows, fine_tuning=fine_tuning)
         return checked(TrainingConfig, {**defaults, **named, **user}, "training")
 
-    config(1)
+    _check_weighting(config(1), targets)
     return config
 
 
-def check_weighting(config: TrainingConfig, targets: Sequence[str]) -> None:
+def _check_weighting(config: TrainingConfig, targets: Sequence[str]) -> None:
     """Refuse settings that weigh several properties where only one is learned.
 
     Raises:
@@ -178,15 +177,3 @@ def check_weighting(config: TrainingConfig, targets: Sequence[str]) -> None:
                 f"The setting {key!r} weighs several properties against each other, but only "
                 f"{targets[0]!r} is to be learned; leave it out, or name more targets."
             )
-
-
-def describe_targets(
-    table: StructureTable, names: Sequence[str], *, unit: str | None, transform: str | None
-) -> StructureTable:
-    """Return the table with unit and transform of some properties set where they are given."""
-    changes = {"unit": unit, "transform": transform}
-    given = {key: value for key, value in changes.items() if value is not None}
-    for name in names if given else ():
-        spec = table.properties[name].model_dump() | given
-        table = table.with_property(PropertySpec(**spec), table.column(name))
-    return table

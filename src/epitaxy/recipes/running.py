@@ -28,11 +28,11 @@ from epitaxy.results.predictions import read_predictions, write_predictions
 from epitaxy.training.caching import cache_prefix
 from epitaxy.training.config import TrainingConfig
 from epitaxy.training.loop import Job, fit
-from epitaxy.training.losses import make_loss
+from epitaxy.training.losses import learned_weights, make_loss
 from epitaxy.training.optimisers import make_optimiser
 from epitaxy.training.resume import FILE as RESUME_FILE
 from epitaxy.training.threads import threads_for
-from epitaxy.transfer.plan import ParameterGroup, TransferPlan, apply_plan
+from epitaxy.transfer.plan import TransferPlan, apply_plan
 
 logger = logging.getLogger("epitaxy")
 
@@ -160,13 +160,12 @@ def _train(
     )
     val = data.loader("val", scalers, batch_size=max(size, BATCH))
     loss = make_loss(training, len(model.names)).to(fabric.device)
-    learned = [ParameterGroup("loss", [p for p in loss.parameters() if p.numel()], 1.0, 0)]
     start = cacheable(model, plan, training)
     if start:
         start = cache_prefix(model, [train, val], start)
     job = Job(
         model=model,
-        optimiser=make_optimiser(training, [*groups, *learned]),
+        optimiser=make_optimiser(training, [*groups, learned_weights(loss)]),
         loss=loss,
         train=train,
         val=val,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from epitaxy.batches.scalers import Scaling, TargetScaler
-from epitaxy.core.errors import InputError
 from epitaxy.core.files import check_output_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
@@ -17,11 +16,9 @@ from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.recipes.data import data_name, prepare, read_targets
-from epitaxy.recipes.exclusions import excluded, resolve_targets, without_rows
+from epitaxy.recipes.exclusions import exclusion_settings, resolve_targets, without_rows
 from epitaxy.recipes.options import (
     Settings,
-    check_weighting,
-    describe_targets,
     keywords,
     read_settings,
     training_configs,
@@ -92,20 +89,19 @@ def train(
     Raises:
         InputError: something given is wrong; nothing was overwritten.
     """
-    out, kind = check_output_folder(out), ENCODERS[model]
+    out = check_output_folder(out)
+    kind = ENCODERS[model]
     read, names = resolve_targets(data, as_list(target), exclude_property)
     chosen = kind.training_recipe(recipe, several=len(names) > 1)
-    config_for = training_configs(DEFAULTS, chosen, training, **options)
+    config_for = training_configs(DEFAULTS, chosen, training, targets=names, **options)
     graphs = graph_recipe(kind, chosen, graph)
     head_config = with_defaults(kind.default_head, {**chosen.head, **read_settings(head)}, "head")
     shape = keywords(kind, {**chosen.encoder, **read_settings(encoder)}, f"{model} encoder")
     scaling = scaling or chosen.scaling
-    table, per_unit = read_targets(read, names, units)
-    table = describe_targets(table, names, unit=unit, transform=transform)
+    table, per_unit = read_targets(read, names, units, unit=unit, transform=transform)
     table = without_rows(table, exclude_rows, exclude_like)
     labelled = prepare(table, names, split, graphs, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
-    check_weighting(config, names)
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         network = kind(**shape, recipe=graphs)
@@ -121,7 +117,7 @@ def train(
         "model": model,
         "recipe": recipe,
         "scaling": scaling,
-        **excluded(exclude_rows, exclude_like),
+        **exclusion_settings(exclude_rows, exclude_like),
         "split": str(split) if isinstance(split, str | Path) else "given",
         "graph": graphs.model_dump(mode="json"),
         "encoder": shape,
@@ -156,6 +152,5 @@ def graph_recipe(kind: type[Encoder], chosen: TrainingRecipe, given: Settings) -
         InputError: wrong settings, or graphs with which the architecture can do nothing.
     """
     graphs = with_defaults(chosen.graph or kind.default_recipe, given, "graph")
-    if kind.default_recipe.bond_vectors and not graphs.bond_vectors:
-        raise InputError(f"The model {kind.__name__} needs graphs with bond_vectors=True.")
+    kind.check_graphs(graphs)
     return graphs

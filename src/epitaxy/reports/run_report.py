@@ -15,7 +15,7 @@ from epitaxy.reports.figures.parity import parity
 from epitaxy.reports.page import write_page
 from epitaxy.reports.run_files import RunFiles, read_run
 from epitaxy.reports.style import save_figure
-from epitaxy.results.history import best_epoch
+from epitaxy.results.history import OF_PROPERTY, best_epoch
 from epitaxy.results.metrics import bounds_coverage, mae_interval, mean_baseline_mae
 from epitaxy.results.predictions import select_property
 
@@ -151,9 +151,9 @@ def _training_words(history: pd.DataFrame | None) -> str:
     if seconds >= 7200:
         duration = f"{seconds / 3600:.1f} h"
     best = best_epoch(history)
-    chosen = (
-        f"; the lowest validation error was reached in epoch {best}" if best is not None else ""
-    )
+    several = any(str(name).startswith(OF_PROPERTY) for name in history)
+    lowest = "mean rank over the properties" if several else "validation error"
+    chosen = "" if best is None else f"; the lowest {lowest} was reached in epoch {best}"
     return f"{len(history)} epochs in {duration}{chosen}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,7 @@ class Comparison:
         """Compare the two models of a frame that `paired_rows` made."""
         from scipy.stats import wilcoxon
 
-        errors_first = (pairs["y_first"] - pairs["y_true"]).abs().to_numpy()
-        errors_second = (pairs["y_second"] - pairs["y_true"]).abs().to_numpy()
+        errors_first, errors_second = (errors.to_numpy() for errors in _paired_errors(pairs))
         difference = errors_second - errors_first
         mae_first, mae_second = float(errors_first.mean()), float(errors_second.mean())
         change = mae_second - mae_first
@@ -106,6 +106,12 @@ def paired_rows(
     return pairs
 
 
+def _paired_errors(pairs: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Return the absolute errors of both models of a frame that `paired_rows` made."""
+    first, second = ((pairs[name] - pairs["y_true"]).abs() for name in ("y_first", "y_second"))
+    return first, second
+
+
 def _check_same_crystals(one: pd.DataFrame, two: pd.DataFrame, split: str) -> None:
     ids_one, ids_two = set(one["id"]), set(two["id"])
     if not ids_one and not ids_two:
@@ -151,3 +157,37 @@ def compare(
     return Comparison.of(
         paired_rows(first, second, split=split, property_name=property_name), seed=seed
     )
+
+
+def compare_trials(
+    first: Sequence[pd.DataFrame],
+    second: Sequence[pd.DataFrame],
+    *,
+    split: str = "test",
+    property_name: str | None = None,
+    seed: int = 0,
+) -> tuple[float, tuple[float, float] | None]:
+    """Compare two ways of training by pairs of models, one of each way per trial.
+
+    Args:
+        first: predictions of the reference, one frame per trial.
+        second: predictions of the candidate for the same trials.
+        split: which rows count.
+        property_name: which property; None for the only one.
+        seed: of the bootstrap.
+
+    Returns:
+        Mean change of the absolute error from first to second in physical units, and its 95 %
+        interval (None for fewer than two crystals). The errors of a crystal are averaged over the
+        trials, and the interval draws crystals: trials that share them are not independent.
+
+    Raises:
+        InputError: two frames of a trial are not about the same crystals, values and unit.
+    """
+    changes = []
+    for one, two in zip(first, second, strict=True):
+        pairs = paired_rows(one, two, split=split, property_name=property_name)
+        errors_first, errors_second = _paired_errors(pairs.set_index("id"))
+        changes.append(errors_second - errors_first)
+    change = pd.concat(changes, axis=1).mean(axis=1).to_numpy()
+    return float(change.mean()), mean_interval(change, seed=seed)

@@ -63,9 +63,6 @@ class MatchRule:
 DEFAULT_RULE = MatchRule()
 
 
-DEFAULT_RULE = MatchRule()
-
-
 class Block(NamedTuple):
     """Rows of one formula, of which every one from ``start`` on meets all rows before it."""
 

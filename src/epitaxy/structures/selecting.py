@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.files import file_and_key
 from epitaxy.structures.splits import descend, members
 from epitaxy.structures.table import StructureTable
 
@@ -29,13 +30,13 @@ def select_ids(rows: Rows, table: StructureTable) -> tuple[str, ...]:
     if not isinstance(rows, str | Path):
         return members(list(rows), table)
     name = str(rows)
-    path, _, key = (name, "", "") if Path(name).is_file() else name.rpartition(":")
-    if not path or not Path(path).is_file():
+    found = file_and_key(name)
+    if found is None:
         raise InputError(
             f"There is no file {name!r} with ids; give a text file with one id per line, a JSON "
             "file with a list, or FILE.json:KEY."
         )
-    return members(_read(path, key), table)
+    return members(_read(*found), table)
 
 
 def select(table: StructureTable, rows: Rows) -> StructureTable:
@@ -50,19 +51,19 @@ def select(table: StructureTable, rows: Rows) -> StructureTable:
     return table.select(table.rows_of(ids))
 
 
-def _read(path: str, key: str) -> Any:
+def _read(path: Path, key: str) -> Any:
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        if not path.lower().endswith(".json"):
+        text = path.read_text(encoding="utf-8")
+        if not path.name.lower().endswith(".json"):
             return [line.strip() for line in text.splitlines() if line.strip()]
         content = json.loads(text)
     except (OSError, ValueError) as error:
-        raise InputError(f"The file of ids {path!r} cannot be read: {error}.") from error
-    found = descend(content, key, path)
+        raise InputError(f"The file of ids {str(path)!r} cannot be read: {error}.") from error
+    found = descend(content, key, str(path))
     if not isinstance(found, list):
         known = ", ".join(list(found)[:6]) if isinstance(found, dict) else ""
         raise InputError(
-            f"The file {path!r} holds no list of ids {'at ' + key if key else 'at its top'}; name "
-            f"one as FILE.json:KEY{', keys are: ' + known if known else ''}."
+            f"The file {str(path)!r} holds no list of ids {'at ' + key if key else 'at its top'}; "
+            f"name one as FILE.json:KEY{', keys are: ' + known if known else ''}."
         )
     return found

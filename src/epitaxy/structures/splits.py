@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import write_json
+from epitaxy.core.files import file_and_key, write_json
 from epitaxy.core.seeds import generator
 from epitaxy.structures.grouping import fill, flat, shuffled_groups
 from epitaxy.structures.table import StructureTable
@@ -232,14 +232,15 @@ def resolve_split(
     name = str(spec)
     if name == "random" or name.startswith("random:"):
         return random_split(table, seed=_random_seed(name, seed))
-    path, _, key = (name, "", "") if Path(name).is_file() else name.rpartition(":")
-    if not path or not Path(path).is_file():
+    found = file_and_key(name)
+    if found is None:
         raise InputError(
             f"The split {name!r} is neither an existing JSON file (FILE or FILE:KEY) nor 'random' "
             "or 'random:SEED'; check the path."
         )
-    data = read_split_file(Path(path))
-    return _from_node(_split_at(data, key, path), data, table, seed)
+    path, key = found
+    data = read_split_file(path)
+    return _from_node(_split_at(data, key, str(path)), data, table, seed)
 
 
 def read_split_file(path: Path) -> dict[str, Any]:

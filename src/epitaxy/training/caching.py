@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from epitaxy.batches.batch import CrystalBatch
-from epitaxy.batches.loader import CrystalLoader
+from epitaxy.batches.batch import CrystalBatch, scope_of
+from epitaxy.batches.loader import CachedRows, CrystalLoader
+from epitaxy.models.encoder import Encoder
 from epitaxy.models.property_model import PropertyModel
 
 STEP = 64
@@ -28,28 +29,49 @@ def cache_prefix(model: PropertyModel, loaders: Sequence[CrystalLoader], stop: i
     """
     model.eval()
     device = next(model.parameters()).device
-    found: list[list[dict[str, Tensor]]] = []
+    found = []
     taken = 0
     for loader in loaders:
-        found.append([])
+        parts = _Parts()
         for host_batch in CrystalLoader(loader.store, loader.rows, batch_size=STEP).epoch():
             batch = host_batch.to(device)
-            state = model.encoder.prefix(batch, stop)
-            taken += sum(rows.numel() * rows.element_size() for rows in state.values())
+            taken += parts.add(model.encoder, batch, model.encoder.prefix(batch, stop))
             if taken > CACHE_BYTES:
                 return 0
-            found[-1].extend(_split(state, batch))
+        found.append(parts.joined())
     for loader, states in zip(loaders, found, strict=True):
         loader.cache_states(states)
     return stop
 
 
-def _split(state: dict[str, Tensor], batch: CrystalBatch) -> list[dict[str, Tensor]]:
-    """Cut a state into one per crystal, on the host."""
-    atoms = torch.diff(batch.atom_offsets).tolist()
+class _Parts:
+    """States of batches, on the host."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Tensor]] = {}
+        self.counts: dict[str, list[Tensor]] = {}
+
+    def add(self, encoder: Encoder, batch: CrystalBatch, state: Mapping[str, Tensor]) -> int:
+        """Take the state of a batch; return its bytes."""
+        for name, rows in state.items():
+            self.rows.setdefault(name, []).append(rows.cpu())
+            counts = _per_crystal(scope_of(name), encoder.read(batch, name)).cpu()
+            self.counts.setdefault(name, []).append(counts)
+        return sum(rows.numel() * rows.element_size() for rows in state.values())
+
+    def joined(self) -> dict[str, CachedRows]:
+        """Return the states of all batches in one piece each."""
+        return {
+            name: CachedRows.of(torch.cat(rows), torch.cat(self.counts[name]).numpy())
+            for name, rows in self.rows.items()
+        }
+
+
+def _per_crystal(scope: str, batch: CrystalBatch) -> Tensor:
+    """Return how many rows each crystal has in a state, (B,)."""
+    if scope == "crystal":
+        return torch.ones(len(batch), dtype=torch.int64)
+    if scope == "atoms":
+        return torch.diff(batch.atom_offsets)
     first_bond = batch.bond_offsets[batch.atom_offsets]
-    sizes = {"atoms": atoms, "bonds": torch.diff(first_bond).tolist(), "crystal": [1] * len(batch)}
-    if "angles" in state:
-        sizes["angles"] = torch.diff(batch.angles.offsets[first_bond]).tolist()
-    pieces = {scope: torch.split(rows.cpu(), sizes[scope]) for scope, rows in state.items()}
-    return [{scope: parts[b] for scope, parts in pieces.items()} for b in range(len(batch))]
+    return torch.diff(batch.angles.offsets[first_bond] if scope == "angles" else first_bond)

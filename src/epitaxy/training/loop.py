@@ -144,7 +144,8 @@ def _epoch(job: Job, fabric: Fabric, optimiser: Any, epoch: int) -> dict[str, An
         prediction = _predict(job, fabric, batch)
         assert batch.targets is not None
         loss = job.loss(prediction, batch.targets)
-        fabric.backward(loss)
+        penalty = model.encoder.penalty()
+        fabric.backward(loss if penalty is None else loss + penalty)
         if config.gradient_clip is not None:
             fabric.clip_gradients(
                 model, optimiser, max_norm=config.gradient_clip, error_if_nonfinite=False

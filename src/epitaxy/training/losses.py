@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from epitaxy.training.config import Balance, TrainingConfig
+from epitaxy.transfer.plan import ParameterGroup
 
 Elementwise = Callable[[Tensor, Tensor], Tensor]
 """Loss of each entry, without reduction."""
@@ -37,14 +38,17 @@ class Loss(nn.Module):
     2.6666667461395264
     """
 
+    log_widths: nn.Parameter | None
+    """(P,), None where nothing is learned."""
+
     def __init__(
         self, elementwise: Elementwise, n_properties: int = 1, balance: Balance = "labels"
     ) -> None:
         super().__init__()
         self.elementwise, self.balance = elementwise, balance
-        learned = n_properties if balance == "uncertainty" else 0
-        self.log_widths = nn.Parameter(torch.zeros(learned))
-        """(P,), or (0,) where nothing is learned."""
+        learned = balance == "uncertainty"
+        widths = nn.Parameter(torch.zeros(n_properties)) if learned else None
+        self.register_parameter("log_widths", widths)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch.
@@ -66,7 +70,7 @@ class Loss(nn.Module):
             return sums.sum() / max(known.numel(), 1)
         counts = known.sum(dim=0)
         means = sums / counts.clamp(min=1)
-        if self.balance == "uncertainty":
+        if self.log_widths is not None:
             means = torch.exp(-self.log_widths) * means + self.log_widths
         present = counts > 0
         return (means * present).sum() / present.sum().clamp(min=1)
@@ -80,3 +84,12 @@ def make_loss(config: TrainingConfig, n_properties: int) -> Loss:
         "huber": partial(functional.huber_loss, reduction="none", delta=config.huber_delta),
     }
     return Loss(table[config.loss], n_properties, config.balance)
+
+
+def learned_weights(loss: Loss) -> ParameterGroup:
+    """Return what the optimiser is to train of a loss; without parameters where it learns nothing.
+
+    >>> len(learned_weights(make_loss(TrainingConfig(balance="uncertainty"), 3)).parameters)
+    1
+    """
+    return ParameterGroup("loss", list(loss.parameters()), 1.0, 0)

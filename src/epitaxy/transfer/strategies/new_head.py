@@ -29,12 +29,12 @@ def new_head(groups: Sequence[DepthGroup], argument: str = "") -> TransferPlan:
     Raises:
         InputError: the argument is something else.
     """
-    if argument and argument != LINEAR and not WIDTHS.fullmatch(argument):
+    given = argument not in {"", LINEAR}
+    if given and not WIDTHS.fullmatch(argument):
         raise InputError(
             f"The strategy 'new-head' takes {LINEAR!r} or widths of hidden layers as argument, but "
             f"{argument!r} came; write 'new-head', 'new-head:{LINEAR}' or 'new-head:128-128'."
         )
-    given = argument not in {"", LINEAR}
     widths = tuple(map(int, argument.split("-"))) if given else HIDDEN
     encoder = [PlanRow(group=g.name, trainable=False) for g in groups if "head" not in g.tags]
     return TransferPlan(

@@ -1,0 +1,115 @@
+"""`structure`: density, symmetry and local environments, as matminer computes them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
+
+from epitaxy.core.progress import Progress
+from epitaxy.descriptors.checks import MIN_DISTANCE, TOO_NEAR, structure_reasons
+from epitaxy.descriptors.featurizing import EXTRA, featurized, labels, matminer_version
+from epitaxy.descriptors.packages import needs
+from epitaxy.descriptors.table import Vectors
+from epitaxy.structures.table import StructureTable
+
+PARALLEL_FROM = 100
+"""With fewer crystals, starting worker processes takes longer than describing."""
+MOST_WORKERS = 8
+TASK_ROWS = 20
+"""Crystals that are sent to a worker together."""
+
+
+class StructureFeatures:
+    """Density, space group, complexity, and order parameters of the sites; needs matminer.
+
+    The order parameters say how much the surroundings of a site are like each of many known
+    coordination polyhedra; mean and standard deviation over the sites are kept.
+
+    Source: N. E. R. Zimmermann and A. Jain, RSC Adv. 10, 6063 (2020), for the order parameters;
+    L. Ward et al., Comput. Mater. Sci. 152, 60 (2018), for matminer.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, as in matminer.
+
+        Raises:
+            InputError: matminer is not installed.
+        """
+        return labels(_featurizers())
+
+    @property
+    def version(self) -> str:
+        """Versions of matminer and of what it calls.
+
+        Raises:
+            InputError: matminer is not installed.
+        """
+        return matminer_version()
+
+    def __call__(self, table: StructureTable, *, workers: int | None = None) -> Vectors:
+        """Describe all crystals, those of large tables in several processes.
+
+        Raises:
+            InputError: matminer is not installed.
+        """
+        reasons = structure_reasons(table)
+        values = np.full((len(table), len(self.names)), np.nan)
+        rows = np.flatnonzero([not reason for reason in reasons])
+        if workers is None:
+            workers = min(cpu_count(), MOST_WORKERS) if len(rows) > PARALLEL_FROM else 1
+        pieces = np.split(rows, range(TASK_ROWS, len(rows), TASK_ROWS))
+        parts = (table.select(piece) for piece in pieces)
+        if workers == 1:
+            results = map(_describe, parts)
+        else:
+            # joblib's processes start clean and use one thread each when there is one per core.
+            pool = Parallel(n_jobs=workers, return_as="generator")
+            results = pool(delayed(_describe)(part) for part in parts)
+        with Progress(len(rows), "structure features") as bar:
+            for piece, (found, why) in zip(pieces, results, strict=True):
+                values[piece] = found
+                for row, reason in zip(piece.tolist(), why, strict=True):
+                    reasons[row] = reason
+                bar.step(len(piece))
+        return Vectors(values, reasons)
+
+
+STRUCTURE = StructureFeatures()
+
+
+def _describe(table: StructureTable) -> Vectors:
+    """Describe the crystals of a small table; runs in a worker."""
+    featurizers = _featurizers()
+    values = np.full((len(table), len(labels(featurizers))), np.nan)
+    reasons = [""] * len(table)
+    for row in range(len(table)):
+        structure = table.structure(row)
+        if structure.is_valid(MIN_DISTANCE):
+            values[row], reasons[row] = featurized(featurizers, structure)
+        else:
+            reasons[row] = TOO_NEAR
+    return Vectors(values, reasons)
+
+
+@cache
+def _featurizers() -> tuple[Any, ...]:
+    with needs("matminer", EXTRA):
+        from matminer.featurizers.structure import (
+            DensityFeatures,
+            GlobalSymmetryFeatures,
+            SiteStatsFingerprint,
+            StructuralComplexity,
+        )
+
+        # Without the number of symmetry operations, which is not the same for every cell.
+        symmetry = ["spacegroup_num", "crystal_system_int", "is_centrosymmetric"]
+        return (
+            DensityFeatures(),
+            GlobalSymmetryFeatures(symmetry),
+            StructuralComplexity(),
+            SiteStatsFingerprint.from_preset("CrystalNNFingerprint_ops"),
+        )

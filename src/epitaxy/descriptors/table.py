@@ -1,0 +1,149 @@
+"""`describe_table`: the vectors of a descriptor for a whole table, computed once."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import atomic_file
+from epitaxy.core.hashing import content_hash
+from epitaxy.descriptors import DESCRIPTORS
+from epitaxy.structures.table import Dropped, StructureTable
+
+FORMAT = 1
+"""Raise when the files or the meaning of a descriptor change; older files are then not read."""
+
+
+class Vectors(NamedTuple):
+    """What a descriptor says about B crystals."""
+
+    values: np.ndarray
+    """(B, F) float64; rows with a reason may hold anything."""
+    reasons: Sequence[str]
+    """Per crystal why it cannot be described (one sentence), empty where it can."""
+
+
+class Descriptor(Protocol):
+    """An entry of `DESCRIPTORS`.
+
+    The vector of a crystal depends on this crystal alone, on neither the rest of the table nor the
+    order of the atoms. Optional packages are imported only when a member is used.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the F features.
+
+        Raises:
+            InputError: an optional package is not installed.
+        """
+
+    @property
+    def version(self) -> str:
+        """What the values depend on besides the crystals: packages and their versions.
+
+        Raises:
+            InputError: an optional package is not installed.
+        """
+
+    def __call__(self, table: StructureTable, *, workers: int | None = None) -> Vectors:
+        """Describe all crystals, in at most ``workers`` processes.
+
+        Raises:
+            InputError: an optional package is not installed.
+        """
+
+
+class Described(NamedTuple):
+    """Vectors of the n crystals of a table that could be described."""
+
+    ids: np.ndarray
+    """(n,) dtype object holding str, in the order of the table."""
+    values: np.ndarray
+    """(n, F) float64, finite."""
+    names: tuple[str, ...]
+    """Names of the F features."""
+    failures: tuple[Dropped, ...]
+    """The other crystals, each with the reason."""
+
+
+def describe_table(
+    table: StructureTable, name: str, *, cache: Path | None = None, workers: int | None = None
+) -> Described:
+    """Compute the descriptor called ``name`` for all crystals, or read what was computed before.
+
+    Args:
+        table: the crystals.
+        name: an entry of `DESCRIPTORS`.
+        cache: folder that keeps the vectors, one file per (table, descriptor, versions of its
+            packages); None keeps nothing.
+        workers: processes; None takes one for small tables and up to eight for large ones.
+
+    Raises:
+        InputError: there is no such descriptor, the package that it needs is not installed, the
+            folder cannot be written, or ``workers`` is below 1.
+
+    >>> nacl = StructureTable.from_arrays(
+    ...     ids=["NaCl"], lattices=[2.8 * (1 - np.eye(3))], atomic_numbers=[[11, 17]],
+    ...     frac_coords=[[[0, 0, 0], [0.5, 0.5, 0.5]]])
+    >>> found = describe_table(nacl, "composition")
+    >>> found.values[0, found.names.index("mean atomic number")]
+    np.float64(14.0)
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers} is not allowed; give 1 or more, or None.")
+    descriptor: Descriptor = DESCRIPTORS[name]
+    if cache is None:
+        return _described(table, descriptor, workers)
+    key = content_hash(FORMAT, descriptor.version)
+    path = Path(cache) / f"{table.hash}-{name}-{key}.npz"
+    known = _read(path)
+    if known is None:
+        known = _described(table, descriptor, workers)
+        _write(path, known)
+    return known
+
+
+def _described(table: StructureTable, descriptor: Descriptor, workers: int | None) -> Described:
+    names = descriptor.names
+    values, given = descriptor(table, workers=workers)
+    reasons = list(given)
+    for row in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
+        feature = names[np.flatnonzero(~np.isfinite(values[row]))[0]]
+        reasons[row] = reasons[row] or f"The feature {feature!r} is not a finite number."
+    good = np.array([not reason for reason in reasons], dtype=bool)
+    pairs = zip(table.ids, reasons, strict=True)
+    failures = tuple(Dropped(str(i), reason) for i, reason in pairs if reason)
+    return Described(table.ids[good], np.asarray(values[good], np.float64), names, failures)
+
+
+def _write(path: Path, described: Described) -> None:
+    meta = {
+        "ids": [str(i) for i in described.ids],
+        "names": described.names,
+        "failures": described.failures,
+    }
+    # As bytes: arrays of Python objects would be pickled.
+    text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, values=described.values, meta=text)
+
+
+def _read(path: Path) -> Described | None:
+    """Read a file of `_write`; None when there is none, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values, meta = file["values"], json.loads(file["meta"].tobytes())
+        ids = np.array(meta["ids"], dtype=object)
+        names, failures = tuple(meta["names"]), tuple(Dropped(*f) for f in meta["failures"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    if values.shape != (len(ids), len(names)):
+        return None
+    return Described(ids, values, names, failures)

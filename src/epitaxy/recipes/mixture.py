@@ -1,0 +1,228 @@
+"""`mixture`: learn a property from the crystal vectors of many pre-trained models at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from epitaxy.batches.inputs import Inputs
+from epitaxy.batches.scalers import Scaling, TargetScaler
+from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder, zoo_names
+from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.files import check_output_folder
+from epitaxy.core.hashing import content_hash
+from epitaxy.descriptors import DESCRIPTORS
+from epitaxy.models.fixed_vectors import FixedVectors
+from epitaxy.models.heads import Head, HeadConfig
+from epitaxy.models.mixture import Expert, Mixture
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.recipes.data import Labelled, data_name, prepare, read_targets
+from epitaxy.recipes.options import Settings, training_configs
+from epitaxy.recipes.running import Run, describe, execute, published_units
+from epitaxy.structures.splits import Split
+from epitaxy.structures.table import StructureTable
+from epitaxy.transfer.plan import PlanRow, TransferPlan, make_plan
+
+DEFAULTS: dict[str, Any] = {"learning_rate": 1e-3}
+"""Training settings that differ from those of `TrainingConfig`."""
+DESCRIPTOR = "descriptors:"
+COMPATIBLE: dict[str, dict[str, Any]] = {"": {}, "chang2022": {"published_batchnorm": True}}
+
+
+class _Source(NamedTuple):
+    """What an expert is made of, and which part of it trains."""
+
+    expert: Expert
+    rows: tuple[PlanRow, ...]
+    origin: dict[str, str]
+
+
+def mixture(
+    data: str | Path | StructureTable,
+    target: str,
+    experts: str | Sequence[str | Path],
+    out: str | Path,
+    *,
+    k: int | None = None,
+    aggregation: str = "add",
+    gate: str = "scores",
+    strategy: str = "last-conv",
+    strength: float = 0.01,
+    split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
+    unit: str | None = None,
+    transform: str | None = None,
+    recipe: str = "default",
+    compat: str = "",
+    scaling: Scaling | None = None,
+    training: Settings = None,
+    units: str = "physical",
+    overwrite: bool = False,
+    **options: Any,
+) -> Run:
+    """Train a gate, a head and the last layers of many pre-trained models on a property.
+
+    Source: Chang, Wang and Ertekin, npj Comput. Mater. 8, 242 (2022).
+
+    Args:
+        data: whatever `read_table` reads.
+        target: property to learn.
+        experts: run folders, ``zoo:NAME``, ``zoo:*`` (all shipped models) or ``descriptors:NAME``;
+            a list, or one text with commas.
+        out: run folder to write.
+        k: how many experts count, chosen by their scores while training; None lets all count.
+        aggregation: ``add``, ``concat`` or ``ensemble``, see `Mixture`.
+        gate: ``scores``, or ``composition`` for weights that depend on the elements.
+        strategy: what trains of each expert, as in `finetune` (``head``: nothing of it).
+        strength: factor of the regulariser (a.a - 1)^2.
+        split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
+        unit: unit of the target, where the data does not say it.
+        transform: identity, log or log1p: scale on which the target is learned.
+        recipe: ``default``, or ``published`` for the hyperparameters of the paper.
+        compat: ``chang2022`` repeats accidents of the published code: label statistics with zeros
+            for all rows outside training and validation, and normalisation statistics of frozen
+            layers that go on moving.
+        scaling: standardise (the default), min-max or none, with statistics of the training part.
+        training: settings of `TrainingConfig`, or a YAML file with them.
+        units: ``physical``, or ``published`` to be told the errors also on the scale of a paper.
+        overwrite: replace a finished run with other settings.
+        options: single settings of `TrainingConfig` (epochs, batch_size, seed, device, ...).
+
+    Returns:
+        The finished run; ``run.model.encoder.gate_weights()`` says what each expert counts.
+
+    Raises:
+        InputError: something given is wrong; nothing was overwritten.
+    """
+    out = check_output_folder(out)
+    sources = read_experts(experts, strategy)
+    chosen = Mixture.training_recipe(recipe)
+    options = {**_compatible(compat), **options}
+    config_for = training_configs(DEFAULTS, chosen, training, targets=[target], **options)
+    scaling = scaling or ("zero-filled" if compat else chosen.scaling)
+    shape: dict[str, Any] = {"aggregation": aggregation, "gate": gate, "strength": strength}
+    shape["k"] = len(sources) if k is None else k
+    whole = [source.expert for source in sources]
+    sketch = Mixture(experts=whole, **shape)
+    table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
+    labelled = prepare(
+        table, [target], split, sketch.recipe, needs=sketch.needs, seed=config_for(1).seed
+    )
+    config = config_for(len(labelled.ids("train")))
+
+    def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
+        _fit_vectors(whole, labelled)
+        encoder = Mixture(experts=whole, **shape)
+        head = _head(encoder, labelled, target, scalers[target])
+        origin = {"data": data_name(data), "experts": _origins(sources)}
+        made = PropertyModel("mixture", encoder, {target: head}, origin)
+        return made, _plan(made, sources)
+
+    settings = {
+        **_settings(sources, shape, strategy),
+        "title": f"{target} from a mixture of {len(sources)} experts, k = {shape['k']}",
+        "data": data_name(data),
+        "target": [target],
+        "recipe": recipe,
+        "compat": compat,
+        "scaling": scaling,
+        "split": str(split) if isinstance(split, str | Path) else "given",
+        "graph": sketch.recipe.model_dump(mode="json"),
+        "properties": {target: labelled.specs[target].model_dump(mode="json")},
+        **published_units(per_unit),
+    }
+    resolved = describe(labelled, settings, config)
+    return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
+
+
+def read_experts(experts: str | Sequence[str | Path], strategy: str) -> list[_Source]:
+    """Load all experts and decide what trains of each.
+
+    Raises:
+        InputError: a name is not known, there is none at all, or the strategy does not fit one.
+    """
+    given = experts.split(",") if isinstance(experts, str) else [str(e) for e in experts]
+    names: list[str] = []
+    for text in filter(None, map(str.strip, given)):
+        names += [ZOO + name for name in zoo_names()] if text == ZOO + "*" else [text]
+    if not names:
+        raise InputError("No expert was named: give run folders, zoo:NAME or descriptors:NAME.")
+    return [_source(name, strategy) for name in dict.fromkeys(names)]
+
+
+def _source(name: str, strategy: str) -> _Source:
+    if name.startswith(DESCRIPTOR):
+        kind = name.removeprefix(DESCRIPTOR)
+        vectors = FixedVectors(descriptor=kind, width=len(DESCRIPTORS[kind].names))
+        frozen = (PlanRow(group="vectors", trainable=False),)
+        return _Source(Expert(kind, "descriptor", vectors, frozen=1), frozen, {"descriptor": kind})
+    model = load_model(name)
+    plan = make_plan(strategy, model.depth_groups())
+    rows = plan.rows[: len(model.encoder.depth_groups())]
+    frozen_groups = next((i for i, row in enumerate(rows) if row.trainable), len(rows))
+    head = model.head(model.names[0]).config
+    short = Path(name).name.removeprefix(ZOO)
+    weights = content_hash((model_folder(name) / "model.safetensors").read_bytes())
+    act = head.act if head.first else "none"
+    expert = Expert(short, model.architecture, model.encoder, act, frozen_groups)
+    return _Source(expert, rows, {"from": name, "weights": weights})
+
+
+def _compatible(compat: str) -> dict[str, Any]:
+    if compat not in COMPATIBLE:
+        raise unknown("compat", compat, [name for name in COMPATIBLE if name])
+    return COMPATIBLE[compat]
+
+
+def _origins(sources: Sequence[_Source]) -> dict[str, dict[str, str]]:
+    return {source.expert.name: source.origin for source in sources}
+
+
+def _settings(
+    sources: Sequence[_Source], shape: Mapping[str, Any], strategy: str
+) -> dict[str, Any]:
+    """Return what config.yaml says of the experts."""
+    return {
+        "command": "mixture",
+        "model": "mixture",
+        "experts": _origins(sources),
+        "strategy": strategy,
+        **shape,
+    }
+
+
+def _fit_vectors(experts: Sequence[Expert], data: Labelled) -> None:
+    """Take the statistics of descriptors over the training rows."""
+    for expert in experts:
+        if isinstance(expert.encoder, FixedVectors):
+            assert isinstance(data.store, Inputs)
+            (name,) = expert.encoder.needs
+            rows = data.store.subset(data.ids("train")).rows
+            expert.encoder.fit(data.store.vectors_of(name, rows))
+
+
+def _head(encoder: Mixture, data: Labelled, target: str, scaler: TargetScaler) -> Head:
+    """Return a new head; the numbers of an ensemble pass through it unchanged at first."""
+    spec = data.specs[target]
+    if encoder.aggregation != "ensemble":
+        return Head(encoder.width, spec, scaler, encoder.default_head)
+    head = Head(1, spec, scaler, HeadConfig(hidden=(), first=False))
+    torch.nn.init.ones_(head.mlp.output.weight)
+    torch.nn.init.zeros_(head.mlp.output.bias)
+    return head
+
+
+def _plan(model: PropertyModel, sources: Sequence[_Source]) -> TransferPlan:
+    """Return the plan: what trains of each expert, and all that is new."""
+    of_experts = {
+        f"{source.expert.name}/{row.group}": row for source in sources for row in source.rows
+    }
+    rows = [
+        of_experts[group.name].model_copy(update={"group": group.name})
+        if group.name in of_experts
+        else PlanRow(group=group.name, origin="new")
+        for group in model.depth_groups()
+    ]
+    return TransferPlan(strategy="mixture", rows=tuple(rows))

@@ -1,0 +1,67 @@
+"""Files, figure and page of an analysis of distances between tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from epitaxy.core.files import atomic_folder
+from epitaxy.reports.figures.shift_scatter import shift_scatter
+from epitaxy.reports.page import write_page
+from epitaxy.reports.style import save_figure
+
+
+def write_shift_report(
+    out: str | Path,
+    shifts: pd.DataFrame,
+    nearest: pd.DataFrame,
+    dropped: pd.DataFrame,
+    *,
+    target: str,
+) -> Path:
+    """Write the folder ``out``.
+
+    Args:
+        out: folder to write; it may be one that an earlier analysis wrote.
+        shifts: what `shift_table` returned: ``shift.csv``.
+        nearest: what `nearest_sources` returned: ``nearest.csv``.
+        dropped: ``data``, ``id``, ``reason`` of crystals that were left out: ``dropped.csv``,
+            absent when there are none.
+        target: property of the task.
+
+    Returns:
+        The path of ``report.html``. A figure is drawn when a source has both distances.
+
+    Raises:
+        InputError: ``out`` is not ours to write, or the disk is full.
+    """
+    with atomic_folder(out) as folder:
+        shifts.to_csv(folder / "shift.csv", index=False)
+        nearest.to_csv(folder / "nearest.csv", index=False)
+        if len(dropped):
+            dropped.to_csv(folder / "dropped.csv", index=False)
+        drawn = shifts.dropna(subset=["feature_cmd", "label_cmd"])
+        image = None
+        if len(drawn):
+            place = folder / "figures" / "shift_scatter.png"
+            image = save_figure(shift_scatter(drawn), place, drawn)
+        write_page(
+            folder / "report.html",
+            "shift.html",
+            title=f"Distance of sources from {target}",
+            target=target,
+            target_rows=int(shifts["target_rows"].iloc[0]),
+            nearest=nearest.to_dict("records"),
+            shifts=_cells(shifts),
+            with_intervals=bool(shifts["feature_low"].notna().any()),
+            n_dropped=len(dropped),
+            image=image,
+        )
+    return Path(out) / "report.html"
+
+
+def _cells(shifts: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the rows with None for what is not known."""
+    plain = shifts.astype(object).where(shifts.notna(), None)
+    return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
