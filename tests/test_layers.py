@@ -13,6 +13,7 @@ LAYERS = {
     "structures": 1,
     "results": 1,
     "graphs": 2,
+    "descriptors": 2,
     "reports": 2,
     "nn": 3,
     "batches": 3,

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from epitaxy.graphs.recipe import GraphRecipe
     from epitaxy.recipes.analyse_gates import analyse_gates
     from epitaxy.recipes.analyse_shift import analyse_shift
+    from epitaxy.recipes.best_source import finetune_best
     from epitaxy.recipes.evaluate import evaluate
     from epitaxy.recipes.exporting import export_checkpoint
     from epitaxy.recipes.finetune import finetune, show_plan
     from epitaxy.recipes.importing import import_checkpoint
+    from epitaxy.recipes.mixture import mixture
     from epitaxy.recipes.predict import predict
     from epitaxy.recipes.running import Run, read_run
     from epitaxy.recipes.train import train
@@ -41,10 +43,12 @@ _HOMES = {
     "evaluate": "epitaxy.recipes.evaluate",
     "export_checkpoint": "epitaxy.recipes.exporting",
     "finetune": "epitaxy.recipes.finetune",
+    "finetune_best": "epitaxy.recipes.best_source",
     "import_checkpoint": "epitaxy.recipes.importing",
     "kfold": "epitaxy.structures.splits",
     "load_model": "epitaxy.checkpoints.model_files",
     "merge_tables": "epitaxy.structures.merging",
+    "mixture": "epitaxy.recipes.mixture",
     "predict": "epitaxy.recipes.predict",
     "random_split": "epitaxy.structures.splits",
     "read_run": "epitaxy.recipes.running",
@@ -66,10 +70,12 @@ __all__ = [
     "evaluate",
     "export_checkpoint",
     "finetune",
+    "finetune_best",
     "import_checkpoint",
     "kfold",
     "load_model",
     "merge_tables",
+    "mixture",
     "predict",
     "random_split",
     "read_run",

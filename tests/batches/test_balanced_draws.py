@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from epitaxy.batches.balance import draw_balanced
+from epitaxy.batches.balance import draw_balanced, draw_by_bins
 from epitaxy.batches.loader import CrystalLoader
 from tiny import loader
 
@@ -62,3 +62,23 @@ def test_without_a_temperature_every_crystal_comes_once():
     assert sorted(float(t) for b in made.epoch() for t in b.targets) == sorted(
         made.targets[:, 0].astype(np.float32).tolist()
     )
+
+
+def test_bins_come_equally_often_and_rows_of_a_bin_too():
+    values = np.array([np.nan, *[0.0] * 600, *[0.04] * 300, *[0.5] * 90, *[1.0] * 9])
+    drawn = draw_by_bins(values, 10, np.random.default_rng(0))
+    assert len(drawn) == 1000
+    shares = [np.isin(drawn, np.flatnonzero(values == v)).mean() for v in (0.0, 0.04, 0.5, 1.0)]
+    # 0 and 0.04 share a bin.
+    assert shares == pytest.approx([2 / 9, 1 / 9, 1 / 3, 1 / 3], abs=0.04)
+    assert 0 not in drawn
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
+def test_nothing_to_draw_from_bins(values):
+    assert len(draw_by_bins(np.array(values), 3, np.random.default_rng(0))) == 0
+
+
+def test_equal_values_are_drawn_equally():
+    drawn = draw_by_bins(np.ones(500), 30, np.random.default_rng(0))
+    assert len(set(drawn.tolist())) > 250

@@ -182,6 +182,7 @@ CHANGES = {
     "gradient_clip": {"gradient_clip": 0.01},
     "weights": {"weights": "last", "learning_rate": 0.3, "epochs": 9},
     "precision": {"precision": "bf16"},
+    "sampling_bins": {"sampling_bins": 3},
     "seed": {"seed": 1},
 }
 WITHOUT_EFFECT_ON_NUMBERS = {"device", "logger", "checkpoint_seconds", "published_batchnorm"}
@@ -211,6 +212,8 @@ def test_trap_setting_of_several_properties_that_does_nothing(quick, table, tmp_
         quick(**OF_SEVERAL[key])
     with pytest.raises(InputError, match=f"{key!r} weighs several"):
         finetune(table, "gap", runs[0].folder, tmp_path / "tuned", **OF_SEVERAL[key])
+    with pytest.raises(InputError, match="'sampling_bins' draws by the values of one property"):
+        quick(two, ["gap", "rare"], sampling_bins=30)
     assert not (tmp_path / "tuned").exists()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epitaxy.batches.balance import draw_balanced
+from epitaxy.batches.balance import draw_balanced, draw_by_bins
 from epitaxy.batches.batch import CrystalBatch, collate, scope_of, without_graphs
 from epitaxy.batches.inputs import Inputs
 from epitaxy.core.lazy import Lazy
@@ -61,6 +61,7 @@ class CrystalLoader:
         seed: seed of the order.
         temperature: with ``shuffle``, draw places of an epoch by property, see `draw_balanced`;
             None takes every crystal once.
+        bins: with ``shuffle``, draw by the only label, see `draw_by_bins`; None does not.
     """
 
     def __init__(
@@ -73,8 +74,9 @@ class CrystalLoader:
         shuffle: bool = False,
         seed: int = 0,
         temperature: float | None = None,
+        bins: int | None = None,
     ) -> None:
-        self.temperature = temperature
+        self.temperature, self.bins = temperature, bins
         self.store, self.rows, self.targets = store, np.asarray(rows), targets
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.cached: Mapping[str, CachedRows] = {}
@@ -91,13 +93,16 @@ class CrystalLoader:
         if not self.shuffle:
             yield from self._fixed()
             return
-        drawing = generator(self.seed, f"order/{number}")
-        if self.temperature is None or self.targets is None:
-            order = drawing.permutation(len(self.rows))
-        else:
-            order = draw_balanced(np.isfinite(self.targets), self.temperature, drawing)
+        order = self._order(generator(self.seed, f"order/{number}"))
         for part in self._parts(order):
             yield self._collate(part)
+
+    def _order(self, drawing: np.random.Generator) -> np.ndarray:
+        if self.targets is not None and self.temperature is not None:
+            return draw_balanced(np.isfinite(self.targets), self.temperature, drawing)
+        if self.targets is not None and self.bins is not None:
+            return draw_by_bins(self.targets[:, 0], self.bins, drawing)
+        return drawing.permutation(len(self.rows))
 
     def _parts(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,30 @@ def model_folder(source: str | Path) -> Path:
             f"the zoo has {', '.join(zoo_names()) or 'nothing'}."
         )
     return folder
+
+
+def named_models(given: str | Sequence[str | Path]) -> dict[str, str]:
+    """Return models by a short name: the last part of the folder, or the name in the zoo.
+
+    Args:
+        given: run folders, ``zoo:NAME`` or ``zoo:*``; a list, or one text with commas.
+
+    Raises:
+        InputError: two models have one name.
+
+    >>> named_models("runs/shear, zoo:cgcnn-band-gap")
+    {'shear': 'runs/shear', 'cgcnn-band-gap': 'zoo:cgcnn-band-gap'}
+    """
+    texts = given.split(",") if isinstance(given, str) else [str(g) for g in given]
+    models: dict[str, str] = {}
+    for text in filter(None, map(str.strip, texts)):
+        for model in [ZOO + n for n in zoo_names()] if text == ZOO + "*" else [text]:
+            name = Path(model.removeprefix(ZOO)).name
+            if models.setdefault(name, model) != model:
+                raise InputError(
+                    f"Two models are called {name!r}: {models[name]!r} and {model!r}; rename one."
+                )
+    return models
 
 
 def zoo_folder() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ STRATEGIES = (
     "freeze-to:GROUP; with +new-head[:linear] behind it, with a new head."
 )
 Strategy = Annotated[str, typer.Option(help=STRATEGIES)]
+FROM = "Run folder or zoo:NAME; several with commas, or zoo:*: the validation error decides."
 USAGE = (
     "Fine-tuning needs the data, --target and --out: "
     "epitaxy finetune DATA --target NAME --from MODEL --out RUN."
@@ -22,7 +23,7 @@ USAGE = (
 
 
 def command(
-    from_model: Annotated[str, typer.Option("--from", help="Run folder or zoo:NAME.")],
+    from_model: Annotated[str, typer.Option("--from", help=FROM)],
     data: Annotated[str | None, typer.Argument(help=o.DATA_HELP)] = None,
     target: Annotated[str | None, typer.Option(help="Property to learn.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
@@ -45,6 +46,7 @@ def command(
     show_plan: Annotated[bool, typer.Option(help="Print the transfer plan and stop.")] = False,
 ) -> None:
     """Fine-tune a trained model on a property."""
+    from epitaxy.recipes import best_source
     from epitaxy.recipes import finetune as recipes
 
     if not from_model:
@@ -56,7 +58,9 @@ def command(
         return
     if data is None or target is None or out is None:
         raise InputError(USAGE)
-    run = recipes.finetune(
+    several = "," in from_model or from_model.endswith("*")
+    verb: Any = best_source.finetune_best if several else recipes.finetune
+    outcome = verb(
         data,
         target,
         from_model,
@@ -79,4 +83,7 @@ def command(
         units=units,
         overwrite=overwrite,
     )
-    typer.echo(o.summary(run))
+    if several:
+        typer.echo(outcome.table.drop(columns="source").to_string(index=False))
+        typer.echo(f"Best by validation: {outcome.source}")
+    typer.echo(o.summary(outcome.run if several else outcome))

@@ -19,8 +19,12 @@ MAX_IMAGES = 1e6
 TOO_NEAR = f"Two atoms are less than {MIN_DISTANCE} Å apart; remove atoms that are entered twice."
 
 
-def composition_reasons(table: StructureTable) -> list[str]:
+def composition_reasons(table: StructureTable, last: int = MAX_ATOMIC_NUMBER) -> list[str]:
     """Return per crystal why its composition cannot be used, empty where it can.
+
+    Args:
+        table: the crystals.
+        last: largest atomic number of which something is known.
 
     >>> water = StructureTable.from_arrays(ids=["a", "b"], lattices=[np.eye(3)] * 2,
     ...     atomic_numbers=[[1, 1, 8], []], frac_coords=[np.zeros((3, 3)), []])
@@ -31,19 +35,19 @@ def composition_reasons(table: StructureTable) -> list[str]:
         "" if n else "The crystal has no atoms; check its source." for n in table.n_atoms.tolist()
     ]
     numbers = table.atomic_numbers
-    foreign = np.flatnonzero((numbers == 0) | (numbers > MAX_ATOMIC_NUMBER))
+    foreign = np.flatnonzero((numbers == 0) | (numbers > last))
     rows = np.searchsorted(table.offsets, foreign, side="right") - 1
     for row, number in zip(rows.tolist(), numbers[foreign].tolist(), strict=True):
         reasons[row] = (
-            f"Atomic number {number} has no element data (1 to {MAX_ATOMIC_NUMBER} have); leave "
-            "this crystal out."
+            f"Atomic number {number} has no element data (1 to {last} have); leave this crystal "
+            "out."
         )
     return reasons
 
 
-def structure_reasons(table: StructureTable) -> list[str]:
-    """Return per crystal why its structure cannot be used, empty where it can."""
-    reasons = composition_reasons(table)
+def structure_reasons(table: StructureTable, last: int = MAX_ATOMIC_NUMBER) -> list[str]:
+    """Return per crystal why its structure cannot be used; arguments as `composition_reasons`."""
+    reasons = composition_reasons(table, last)
     crystal = np.repeat(np.arange(len(table)), table.n_atoms)
     wild = np.bincount(crystal, ~np.isfinite(table.frac_coords).all(axis=1), len(table)) > 0
     wild |= ~np.isfinite(table.lattices).all(axis=(1, 2))

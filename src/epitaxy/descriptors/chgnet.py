@@ -20,6 +20,8 @@ EXTRA = "chgnet"
 WEIGHTS = "0.3.0"
 """Pre-trained on MPtrj; the file comes with the package."""
 WIDTH = 64
+LAST_ELEMENT = 94
+"""The network has embeddings up to plutonium."""
 STATISTICS = ("mean", "deviation", "minimum", "maximum")
 BATCH_ATOMS = 300
 """Atoms that go through the network together; more is not faster on a processor."""
@@ -59,7 +61,8 @@ class CHGNetEmbedding:
             InputError: chgnet is not installed.
         """
         del workers
-        reasons = structure_reasons(table)
+        network = _network()
+        reasons = structure_reasons(table, LAST_ELEMENT)
         values = np.full((len(table), len(self.names)), np.nan)
         rows = np.flatnonzero([not reason for reason in reasons])
         cuts = np.flatnonzero(np.diff(np.cumsum(table.n_atoms[rows]) // BATCH_ATOMS)) + 1
@@ -67,9 +70,9 @@ class CHGNetEmbedding:
             for piece in np.split(rows, cuts):
                 graphs = {}
                 for row in piece.tolist():
-                    graphs[row], reasons[row] = _graph(table, row)
+                    graphs[row], reasons[row] = _graph(network, table, row)
                 good = [row for row in graphs if not reasons[row]]
-                values[good] = _embed([graphs[row] for row in good])
+                values[good] = _embed(network, [graphs[row] for row in good])
                 bar.step(len(piece))
         return Vectors(values, reasons)
 
@@ -77,31 +80,31 @@ class CHGNetEmbedding:
 CHGNET = CHGNetEmbedding()
 
 
-def _graph(table: StructureTable, row: int) -> tuple[Any, str]:
+def _graph(network: Any, table: StructureTable, row: int) -> tuple[Any, str]:
     """Return the graph of a crystal and an empty text, or None and the reason."""
     structure = table.structure(row)
     if not structure.is_valid(MIN_DISTANCE):
         return None, TOO_NEAR
     try:
         with quiet():
-            return _network().graph_converter(structure), ""
+            return network.graph_converter(structure), ""
     except UNUSABLE as error:
         return None, f"CHGNet has no graph of it: {said_by(error)}"
 
 
-def _embed(graphs: Sequence[Any]) -> np.ndarray:
+def _embed(network: Any, graphs: Sequence[Any]) -> np.ndarray:
     """Return (n, F) for n graphs."""
     import torch
 
     if not graphs:
         return np.zeros((0, len(CHGNET.names)))
     with torch.no_grad(), quiet():
-        found = _network()(graphs, task="e", return_atom_feas=True, return_crystal_feas=True)
-    crystals = found["crystal_fea"].double().numpy()
+        found = network(graphs, task="e", return_atom_feas=True, return_crystal_feas=True)
+    sums = found["crystal_fea"].double().numpy()
     rows = []
-    for crystal, tensor in zip(crystals, found["atom_fea"], strict=True):
+    for total, tensor in zip(sums, found["atom_fea"], strict=True):
         atoms = tensor.double().numpy()
-        rows.append([crystal, atoms.mean(0), atoms.std(0), atoms.min(0), atoms.max(0)])
+        rows.append([total / len(atoms), atoms.mean(0), atoms.std(0), atoms.min(0), atoms.max(0)])
     return np.array(rows).reshape(len(rows), -1)
 
 

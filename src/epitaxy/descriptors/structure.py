@@ -23,7 +23,7 @@ TASK_ROWS = 20
 
 
 class StructureFeatures:
-    """Density, space group, complexity, and order parameters of the sites; needs matminer.
+    """Density (g/cm^3), volume per atom (Å^3), symmetry and order parameters; needs matminer.
 
     The order parameters say how much the surroundings of a site are like each of many known
     coordination polyhedra; mean and standard deviation over the sites are kept.
@@ -34,7 +34,7 @@ class StructureFeatures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the features, as in matminer.
+        """Names of the 127 features, as in matminer.
 
         Raises:
             InputError: matminer is not installed.
@@ -102,14 +102,14 @@ def _featurizers() -> tuple[Any, ...]:
             DensityFeatures,
             GlobalSymmetryFeatures,
             SiteStatsFingerprint,
-            StructuralComplexity,
         )
 
-        # Without the number of symmetry operations, which is not the same for every cell.
+        # Without packing (not all elements have a radius there), and without what depends on the
+        # choice of the cell (number of symmetry operations, complexity).
+        density = ["density", "vpa"]
         symmetry = ["spacegroup_num", "crystal_system_int", "is_centrosymmetric"]
         return (
-            DensityFeatures(),
+            DensityFeatures(density),
             GlobalSymmetryFeatures(symmetry),
-            StructuralComplexity(),
             SiteStatsFingerprint.from_preset("CrystalNNFingerprint_ops"),
         )

@@ -138,7 +138,7 @@ def _write(path: Path, described: Described) -> None:
 def _read(path: Path) -> Described | None:
     """Read a file of `_write`; None when there is none, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             values, meta = file["values"], json.loads(file["meta"].tobytes())
         ids = np.array(meta["ids"], dtype=object)
         names, failures = tuple(meta["names"]), tuple(Dropped(*f) for f in meta["failures"])

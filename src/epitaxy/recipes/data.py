@@ -100,6 +100,7 @@ class Labelled:
         shuffle: bool = False,
         seed: int = 0,
         temperature: float | None = None,
+        bins: int | None = None,
     ) -> CrystalLoader:
         """Return a loader over a part with labels on the learning scale."""
         return CrystalLoader(
@@ -110,6 +111,7 @@ class Labelled:
             shuffle=shuffle,
             seed=seed,
             temperature=temperature,
+            bins=bins,
         )
 
 

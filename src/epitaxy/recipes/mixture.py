@@ -10,7 +10,7 @@ import torch
 
 from epitaxy.batches.inputs import Inputs
 from epitaxy.batches.scalers import Scaling, TargetScaler
-from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder, zoo_names
+from epitaxy.checkpoints.model_files import load_model, model_folder, named_models
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import check_output_folder
 from epitaxy.core.hashing import content_hash
@@ -143,31 +143,27 @@ def read_experts(experts: str | Sequence[str | Path], strategy: str) -> list[_So
     Raises:
         InputError: a name is not known, there is none at all, or the strategy does not fit one.
     """
-    given = experts.split(",") if isinstance(experts, str) else [str(e) for e in experts]
-    names: list[str] = []
-    for text in filter(None, map(str.strip, given)):
-        names += [ZOO + name for name in zoo_names()] if text == ZOO + "*" else [text]
-    if not names:
+    models = named_models(experts)
+    if not models:
         raise InputError("No expert was named: give run folders, zoo:NAME or descriptors:NAME.")
-    return [_source(name, strategy) for name in dict.fromkeys(names)]
+    return [_source(name, model, strategy) for name, model in models.items()]
 
 
-def _source(name: str, strategy: str) -> _Source:
-    if name.startswith(DESCRIPTOR):
-        kind = name.removeprefix(DESCRIPTOR)
+def _source(name: str, model_name: str, strategy: str) -> _Source:
+    if model_name.startswith(DESCRIPTOR):
+        kind = model_name.removeprefix(DESCRIPTOR)
         vectors = FixedVectors(descriptor=kind, width=len(DESCRIPTORS[kind].names))
         frozen = (PlanRow(group="vectors", trainable=False),)
         return _Source(Expert(kind, "descriptor", vectors, frozen=1), frozen, {"descriptor": kind})
-    model = load_model(name)
+    model = load_model(model_name)
     plan = make_plan(strategy, model.depth_groups())
     rows = plan.rows[: len(model.encoder.depth_groups())]
     frozen_groups = next((i for i, row in enumerate(rows) if row.trainable), len(rows))
     head = model.head(model.names[0]).config
-    short = Path(name).name.removeprefix(ZOO)
-    weights = content_hash((model_folder(name) / "model.safetensors").read_bytes())
+    weights = content_hash((model_folder(model_name) / "model.safetensors").read_bytes())
     act = head.act if head.first else "none"
-    expert = Expert(short, model.architecture, model.encoder, act, frozen_groups)
-    return _Source(expert, rows, {"from": name, "weights": weights})
+    expert = Expert(name, model.architecture, model.encoder, act, frozen_groups)
+    return _Source(expert, rows, {"from": model_name, "weights": weights})
 
 
 def _compatible(compat: str) -> dict[str, Any]:

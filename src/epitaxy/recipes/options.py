@@ -177,3 +177,8 @@ def _check_weighting(config: TrainingConfig, targets: Sequence[str]) -> None:
                 f"The setting {key!r} weighs several properties against each other, but only "
                 f"{targets[0]!r} is to be learned; leave it out, or name more targets."
             )
+    if len(targets) > 1 and config.sampling_bins is not None:
+        raise InputError(
+            f"The setting 'sampling_bins' draws by the values of one property, but {len(targets)} "
+            "are to be learned; use sampling_temperature."
+        )

@@ -157,6 +157,7 @@ def _train(
         shuffle=True,
         seed=training.seed,
         temperature=training.sampling_temperature,
+        bins=training.sampling_bins,
     )
     val = data.loader("val", scalers, batch_size=max(size, BATCH))
     loss = make_loss(training, len(model.names)).to(fabric.device)

@@ -50,6 +50,9 @@ class TrainingConfig(BaseModel):
     """Draw a property for each place of a batch, with probability n^(1/temperature) for n labels,
     then a crystal that has it; 1 draws by the number of labels, a high one all alike. None takes
     every crystal once per epoch."""
+    sampling_bins: int | None = Field(default=None, ge=2)
+    """Draw training rows with replacement so that as many bins of equal width of the label come
+    equally often (Chang 2022: 30); for one property. None takes every crystal once per epoch."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after this many epochs without a better validation error; None never stops."""
     gradient_clip: float | None = Field(default=None, gt=0)
