@@ -146,9 +146,9 @@ def test_autocast_reaches_the_matrix_products_only(monkeypatch, first_layer, tra
     bonds, weight = make_bonds(dtype=torch.float32), atom_weights(dtype=torch.float32)
     atoms = atom_vectors(torch.bfloat16 if first_layer else torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        table = conv._table(atoms, bonds.basis).float()
+        tables = [table.float() for table in conv._tables(atoms, bonds.basis)]
         low = conv(atoms, bonds, weight)
-    monkeypatch.setattr(twin, "_table", lambda *_: table)
+    monkeypatch.setattr(twin, "_tables", lambda *_: tables)
     assert_close(low, twin(atoms.float(), bonds, weight))
     assert_close(conv.state_dict(), twin.state_dict())
 

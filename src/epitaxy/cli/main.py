@@ -25,6 +25,7 @@ from epitaxy.cli import (
     zoo,
 )
 from epitaxy.core.errors import InputError
+from epitaxy.core.memory import keep_freed_memory
 
 app = typer.Typer(
     name="epitaxy",
@@ -68,6 +69,7 @@ def settings(
 ) -> None:
     """Set up messages; they go to standard error, results to standard output."""
     del show_version  # its callback has done the work
+    keep_freed_memory()
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     log = logging.getLogger("epitaxy")

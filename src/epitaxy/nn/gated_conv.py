@@ -59,6 +59,8 @@ class Bonds(NamedTuple):
     """(E,) how many equal bonds of its atom each one stands for."""
     copies: Tensor
     """(E,) how many bonds of the crystal: `weight` for each of the equivalent atoms."""
+    shares: Tensor
+    """(2 N + L,) part of all bonds in which each row of the table has a term."""
     basis: Tensor
     """(L, U) expanded bond lengths."""
 
@@ -77,14 +79,20 @@ class Bonds(NamedTuple):
         by_source = Grouping.of(source, n_atoms)._replace(
             order=torch.arange(n, device=source.device)
         )
+        terms = torch.stack([source, destination + n_atoms, kind + 2 * n_atoms], dim=1)
+        copies = weight * atom_weight.index_select(0, source)
+        rows = 2 * n_atoms + len(basis)
+        counts = torch.bincount(terms.flatten(), copies.repeat_interleave(3), minlength=rows)
+        total = copies.sum().clamp(min=1)  # there may be no bond at all
         return cls(
-            torch.stack([source, destination + n_atoms, kind + 2 * n_atoms], dim=1),
+            terms,
             by_source,
             Grouping.of(destination, n_atoms),
             Grouping.of(kind, len(basis)),
             source,
             weight,
-            weight * atom_weight.index_select(0, source),
+            copies,
+            (counts / total).to(weight.dtype),
             basis,
         )
 
@@ -92,13 +100,16 @@ class Bonds(NamedTuple):
 class _GatedSum(torch.autograd.Function):
     """``s_i = sum_e w_e sigmoid(f_e) softplus(c_e)`` with [f, c] = BatchNorm(y) (weighted).
 
-    ``y_e`` is the sum of three rows of a table; in training the statistics of y are returned too.
+    ``y_e`` is the sum of three rows, one of each of three tables (centres, neighbours, lengths); in
+    training the statistics of y are returned too.
     """
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd functions take positional arguments
         ctx: Any,
-        table: Tensor,
+        centres: Tensor,
+        neighbours: Tensor,
+        lengths: Tensor,
         bonds: Bonds,
         gamma: Tensor,
         beta: Tensor,
@@ -107,17 +118,19 @@ class _GatedSum(torch.autograd.Function):
         eps: float,
         moving: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y = embedding_bag(bonds.terms, table, mode="sum")
+        # Every large array that is not made, and every walk that is not taken, counts here.
         if moving:
-            total = bonds.copies.sum().clamp(min=1)  # there may be no bond at all
-            mean = bonds.copies @ y / total
-            y -= mean
-            variance = bonds.copies @ y.square() / total
-        else:
-            y -= mean
+            parts = torch.split(bonds.shares, [len(centres), len(neighbours), len(lengths)])
+            mean = parts[0] @ centres + parts[1] @ neighbours + parts[2] @ lengths
+        table = torch.cat([centres - mean, neighbours, lengths])
+        y = embedding_bag(bonds.terms, table, mode="sum")
+        z = torch.empty_like(y)
+        if moving:
+            total = bonds.copies.sum().clamp(min=1)
+            variance = bonds.copies @ torch.mul(y, y, out=z) / total
         inverse = torch.rsqrt(variance + eps)
         scale = gamma * inverse
-        z = torch.addcmul(beta, y, scale)
+        torch.addcmul(beta, y, scale, out=z)
         half = z.shape[1] // 2
         core = softplus(z[:, half:])
         # One pass for the gate sigmoid(f) and for sigmoid(c), the derivative of softplus(c).
@@ -141,19 +154,19 @@ class _GatedSum(torch.autograd.Function):
         torch.mul(dz[:, half:], core, out=dz[:, :half])
         dz[:, :half].addcmul_(dz[:, :half], gate, value=-1)
         dz[:, half:] *= opened[:, half:]
-        dbeta = dz.sum(0)
-        dgamma = (dz * y).sum(0) * inverse
-        scale = gamma * inverse
-        dz *= scale
+        work = dz * y
+        dbeta, dgamma = dz.sum(0), work.sum(0) * inverse
         if ctx.moving:
             # Every row moves mean and variance in proportion to its copies.
-            shift = torch.addcmul(dbeta * scale, y, dgamma * scale * inverse)
-            dz.addcmul_(shift, (bonds.copies / bonds.copies.sum())[:, None], value=-1)
-        parts = [
-            gathered_sum(dz, *groups, None)
+            torch.addcmul(dbeta, y, dgamma * inverse, out=work)
+            dz.addcmul_(work, (bonds.copies / bonds.copies.sum())[:, None], value=-1)
+        # The factor of the normalisation after the sums: there are fewer rows then.
+        factor = gamma * inverse
+        tables = [
+            gathered_sum(dz, *groups, None).mul_(factor)
             for groups in (bonds.by_source, bonds.by_destination, bonds.by_length)
         ]
-        return torch.cat(parts), None, dgamma, dbeta, None, None, None, None
+        return *tables, None, dgamma, dbeta, None, None, None, None
 
 
 class GatedConv(nn.Module):
@@ -176,11 +189,12 @@ class GatedConv(nn.Module):
 
     def forward(self, atoms: Tensor, bonds: Bonds, atom_weight: Tensor) -> Tensor:
         """Return the new atom vectors, (N, F) -> (N, F)."""
-        norm, table = self.bond_norm, self._table(atoms, bonds.basis)
+        norm = self.bond_norm
+        tables = self._tables(atoms, bonds.basis)
         # Sums over many rows would lose their digits in the precision of autocast.
         with torch.autocast(atoms.device.type, enabled=False):
             summed, mean, variance = _GatedSum.apply(  # type: ignore[no-untyped-call]
-                table,
+                *tables,
                 bonds,
                 norm.weight,
                 norm.bias,
@@ -193,10 +207,10 @@ class GatedConv(nn.Module):
                 norm.update_statistics(mean, variance, bonds.copies.sum())
             return softplus(atoms + self.atom_norm(summed, atom_weight))
 
-    def _table(self, atoms: Tensor, basis: Tensor) -> Tensor:
+    def _tables(self, atoms: Tensor, basis: Tensor) -> list[Tensor]:
         """Return the terms of all bonds: (N, 2F) as centre, (N, 2F) as neighbour, (L, 2F)."""
         sizes = [self.width, self.width, basis.shape[1]]
         centre, neighbour, length = torch.split(self.linear.weight, sizes, dim=1)
         ours = torch.addmm(self.linear.bias, atoms, centre.t())
         rows = [ours, atoms @ neighbour.t(), basis @ length.t()]
-        return torch.cat([row.to(basis.dtype) for row in rows])
+        return [row.to(basis.dtype) for row in rows]
