@@ -8,6 +8,10 @@ trained from, its published trials and scored on its published test rows: from s
 the six other properties alone; and from one model of all six. No source ever sees a material that
 occurs in the test rows (``--seen`` lets the models of six see them, with their other labels, as the
 paper did). Finished runs are not repeated, interrupted ones continue.
+
+``--targets jarvis_2d`` is their transfer to two-dimensional materials: models of ``fe``, ``bg``, ``gv`` and of all
+seven properties, which may know the test crystals, and three seeds instead of trials. A second column is of the
+test crystals that are neither among its own training rows nor in the seven tables.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +32,7 @@ from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
 from epitaxy.results.comparison import compare_trials
+from epitaxy.structures.matching import same_material
 from epitaxy.structures.merge_files import merge
 from epitaxy.structures.published import published_unit
 from epitaxy.structures.reading import read_table
@@ -37,6 +43,11 @@ from reproduce_devi2024 import nine_to_one
 logger = logging.getLogger("multi_property")
 NAMES = ("gv", "ph", "pz", "dc", "ebg", "fe", "bg")
 MPT, SCRATCH = "all", "scratch"
+LAYERS = "jarvis_2d"
+LAYER_SOURCES = ("fe", "bg", "gv")
+
+
+Predictions = list[pd.DataFrame]
 
 
 class Settings(NamedTuple):
@@ -51,7 +62,7 @@ class Settings(NamedTuple):
 
 
 MODELS = {
-    "cgcnn": Settings({}, {"epochs": 100}, {}, {}),
+    "cgcnn": Settings({}, {"epochs": 60}, {}, {}),
     "alignn": Settings(
         {"width": 64, "norm": "layer"},
         {"epochs": 12, "precision": "bf16", "batch_size": 64, "learning_rate": 1e-3},
@@ -73,8 +84,8 @@ class Study:
             files = [f"{name}={options.datasets / name}.parquet" for name in NAMES]
             merge(files, self.all, keep="first")
         self.table = read_table(self.all)
-        self.parents: dict[tuple[str, str], Run] = {}
-        """(source, target) -> pre-trained model."""
+        self.parents: dict[str, Run] = {}
+        """Name -> pre-trained model."""
 
     def data(self, name: str) -> Path:
         """Return the table of one property."""
@@ -86,34 +97,61 @@ class Study:
         table = read_table(self.data(target), target="target")
         return select(table, f"{self.options.datasets / target}.splits.json:test")
 
+    def split(self, target: str, trial: int) -> Any:
+        """Return rows for training, validation and test."""
+        file = self.options.datasets / f"{target}.splits.json"
+        if target != LAYERS:
+            return f"{file}:trials/{trial}/{self.options.size}"
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        order = np.random.default_rng(trial).permutation(rows["train"]).tolist()
+        cut = len(order) * 9 // 10
+        return {"train": order[:cut], "val": order[cut:], "test": rows["test"]}
+
     def source(self, source: str, target: str) -> Run:
-        """Pre-train on one other property, or on all, without the test crystals of the target.
+        """Pre-train on one other property, or on all, without the test crystals of the targets.
 
-        All trials of a target share one source.
+        All trials of a target share one source, and all targets those of one property.
         """
-        if (source, target) not in self.parents:
-            self.parents[source, target] = self.pretrained(source, target)
-        return self.parents[source, target]
+        name = f"{source}-for-{target if source == MPT or target == LAYERS else self.together}"
+        if name not in self.parents:
+            self.parents[name] = self.pretrained(source, target, name)
+        return self.parents[name]
 
-    def pretrained(self, source: str, target: str) -> Run:
+    def pretrained(self, source: str, target: str, name: str) -> Run:
         """Train the model of `source`, or open it when it is finished."""
-        seen = source == MPT and self.options.seen
         names = ["*"] if source == MPT else [source]
+        tested = [target] if source == MPT else self.options.targets
+        seen = target == LAYERS or (source == MPT and self.options.seen)
         return train(
             self.table,
             names,
-            self.runs / f"{source}-for-{target}{'-seen' if seen else ''}",
+            self.runs / f"{name}{'-seen' if seen and target != LAYERS else ''}",
             model=self.options.model,
             encoder=self.settings.encoder,
             split=nine_to_one([str(i) for i in self.table.ids]),
-            exclude_property=[target] if source == MPT else [],
-            exclude_like=[] if seen else [self.test(target)],
+            exclude_property=[target] if source == MPT and target in NAMES else [],
+            exclude_like=[] if seen else [self.test(t) for t in tested if t != LAYERS],
             training=self.settings.pretraining,
         )
 
+    @cached_property
+    def together(self) -> str:
+        """The targets that share sources, as a name."""
+        return "-".join(sorted(t for t in self.options.targets if t != LAYERS))
+
+    @cached_property
+    def new_layers(self) -> set[str]:
+        """Ids of the two-dimensional test crystals that no model has seen."""
+        data = read_table(self.data(LAYERS), target="target")
+        file = f"{self.options.datasets / LAYERS}.splits.json"
+        test = select(data, f"{file}:test")
+        known = same_material(test, select(data, f"{file}:train")) | same_material(test, self.table)
+        logger.info("%d of %d test crystals are known.", known.sum(), len(test))
+        return {str(i) for i in test.ids[~known]}
+
     def fitted(self, kind: str, target: str, trial: int) -> Run:
         """Train on one trial of the target, from scratch or from a source."""
-        split = f"{self.options.datasets / target}.splits.json:trials/{trial}/{self.options.size}"
+        split = self.split(target, trial)
         out = self.runs / f"{target}-{kind}-{self.options.size}-{trial}"
         if kind == SCRATCH:
             return train(
@@ -123,33 +161,35 @@ class Study:
                 model=self.options.model,
                 encoder=self.settings.encoder,
                 split=split,
+                seed=trial if target == LAYERS else None,
                 training=self.settings.training,
             )
         parent = self.source(kind, target)
         if kind == MPT and self.options.seen:
             out = out.with_name(f"{out.name}-seen")
-        tuning = self.settings.tuning
         return finetune(
-            self.data(target), "target", parent.folder, out, split=split, training=tuning
+            self.data(target),
+            "target",
+            parent.folder,
+            out,
+            split=split,
+            seed=trial if target == LAYERS else None,
+            training=self.settings.tuning,
         )
 
     def rows(self, target: str) -> Iterator[dict[str, Any]]:
         """Compare all kinds with training from scratch."""
-        kinds = [SCRATCH, *(n for n in NAMES if n != target), MPT]
+        others = LAYER_SOURCES if target == LAYERS else [n for n in NAMES if n != target]
+        kinds = [SCRATCH, *others, MPT]
         if self.options.kinds:
             kinds = [kind for kind in kinds if kind in self.options.kinds]
-        trials = range(1, self.options.trials + 1)
-        unit = published_unit(
-            read_table(self.data(target), target=["target", "target_published"]), "target"
-        )
+        both = ["target", "target_published"]
+        unit = published_unit(read_table(self.data(target), target=both), "target")
         predictions: dict[str, list[pd.DataFrame]] = {}
         for kind in kinds:
-            runs = [self.fitted(kind, target, trial) for trial in trials]
+            runs = [self.fitted(kind, target, t) for t in range(1, self.options.trials + 1)]
             predictions[kind] = [run.predictions for run in runs]
-            change, low, high = math.nan, math.nan, math.nan
-            if kind != SCRATCH and SCRATCH in predictions:
-                change, interval = compare_trials(predictions[SCRATCH], predictions[kind])
-                low, high = interval or (math.nan, math.nan)
+            before = None if kind == SCRATCH else predictions.get(SCRATCH)
             mae = float(np.mean([run.mae() for run in runs]))
             yield {
                 "model": self.options.model,
@@ -159,10 +199,29 @@ class Study:
                 "val_mae": float(np.mean([run.mae("val") for run in runs])),
                 "mae": mae,
                 "published_units": mae / unit,
-                "change": change,
-                "low": low,
-                "high": high,
+                **compared(before, predictions[kind], ""),
+                **self.of_new_layers(target, before, predictions[kind]),
             }
+
+    def of_new_layers(
+        self, target: str, scratch: Predictions | None, found: Predictions
+    ) -> dict[str, float]:
+        """Return the errors on the test crystals that no model has seen."""
+        if target != LAYERS:
+            return {}
+        new = [frame[frame["id"].isin(self.new_layers)] for frame in found]
+        first = scratch and [frame[frame["id"].isin(self.new_layers)] for frame in scratch]
+        errors = [(f["y_pred"] - f["y_true"]).abs()[f["split"] == "test"].mean() for f in new]
+        return {"mae_new": float(np.mean(errors)), **compared(first, new, "_new")}
+
+
+def compared(scratch: Predictions | None, found: Predictions, name: str) -> dict[str, float]:
+    """Return the change against training from scratch and its 95 % interval."""
+    change, interval = math.nan, None
+    if scratch:
+        change, interval = compare_trials(scratch, found)
+    low, high = interval or (math.nan, math.nan)
+    return {f"change{name}": change, f"low{name}": low, f"high{name}": high}
 
 
 def main() -> None:
@@ -172,7 +231,9 @@ def main() -> None:
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--model", choices=list(MODELS), default="cgcnn")
-    parser.add_argument("--targets", nargs="+", choices=NAMES, default=["ph", "dc", "ebg"])
+    parser.add_argument(
+        "--targets", nargs="+", choices=[*NAMES, LAYERS], default=["ph", "dc", "ebg"]
+    )
     parser.add_argument("--kinds", nargs="+", choices=[SCRATCH, *NAMES, MPT])
     parser.add_argument("--size", type=int, default=800)
     parser.add_argument("--trials", type=int, default=3)
