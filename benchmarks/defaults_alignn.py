@@ -3,7 +3,8 @@
     python benchmarks/defaults_alignn.py DATASETS --runs RUNS
 
 Trains on the 720 training rows of trial 1 of ``ph`` (Devi 2024) and scores the weights of the last
-epoch on its 80 validation rows and all rows of the training pool that the trial did not draw.
+epoch on its 80 validation rows and all rows of the training pool that the trial did not draw. With
+``--parent RUN`` a trained ALIGNN is fine-tuned instead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.train import train
 
 COMMON: dict[str, Any] = {
@@ -49,6 +51,19 @@ CHOICES |= {
     }.items()
 }
 
+FINE_TUNING: dict[str, Any] = {
+    "epochs": 50,
+    "batch_size": 32,
+    "precision": "bf16",
+    "weights": "last",
+}
+FINE_TUNING |= {"weight_decay": 1.0, "learning_rate": 2e-3}
+TUNED: dict[str, dict[str, Any]] = {
+    "rate-2e-3": {},
+    "rate-5e-4": {"learning_rate": 5e-4},
+    "rate-2e-3-new-head": {"strategy": "full+new-head"},
+}
+
 
 def pool_split(datasets: Path, name: str) -> dict[str, list[int]]:
     """Return training rows of trial 1, and as validation all other rows that are not tested."""
@@ -65,19 +80,21 @@ def main() -> None:
     parser.add_argument("datasets", type=Path)
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--data", default="ph")
-    parser.add_argument("--only", nargs="+", choices=list(CHOICES), default=list(CHOICES))
+    parser.add_argument("--parent", type=Path, help="run folder of a trained ALIGNN")
+    parser.add_argument("--only", nargs="+", choices=[*CHOICES, *TUNED])
     options = parser.parse_args()
     split = pool_split(options.datasets, options.data)
+    table = options.datasets / f"{options.data}.parquet"
+    choices = TUNED if options.parent else CHOICES
     print("| settings | validation MAE | training MAE |\n|---|---|---|")
-    for name in options.only:
-        run = train(
-            options.datasets / f"{options.data}.parquet",
-            "target",
-            options.runs / f"{options.data}-{name}",
-            model="alignn",
-            split=split,
-            **{**COMMON, **CHOICES[name]},
-        )
+    for name in options.only or choices:
+        settings: dict[str, Any] = {"split": split, **choices[name]}
+        if options.parent:
+            out = options.runs / f"{options.data}-{options.parent.name}-{name}"
+            run = finetune(table, "target", options.parent, out, **{**FINE_TUNING, **settings})
+        else:
+            out = options.runs / f"{options.data}-{name}"
+            run = train(table, "target", out, model="alignn", **{**COMMON, **settings})
         print(f"| {name} | {run.mae('val'):.4g} | {run.mae('train'):.4g} |", flush=True)
 
 

@@ -34,8 +34,9 @@ logger = logging.getLogger("reproduce_devi2024")
 
 TRAINING: dict[str, Any] = {"precision": "bf16"}
 """Everything else is the default recipe."""
-PRETRAINING = {**TRAINING, "epochs": 16}
+PRETRAINING = {"bg": {**TRAINING, "epochs": 40}, "fe": {**TRAINING, "epochs": 16}}
 """Fewer epochs for the 1,000 larger crystals of the sources."""
+COMPARING_PRECISION = {**TRAINING, "epochs": 30}
 STRATEGIES = (
     "full",
     "head",
@@ -64,7 +65,7 @@ class Experiment(NamedTuple):
 def experiments() -> dict[str, Experiment]:
     """Return all runs by name, parents first."""
     runs = {
-        f"{source}-pretrain": Experiment(source, "pretrain_1000", training=PRETRAINING)
+        f"{source}-pretrain": Experiment(source, "pretrain_1000", training=PRETRAINING[source])
         for source in ("bg", "fe")
     }
     for (data, size), trials in SCRATCH.items():
@@ -78,9 +79,8 @@ def experiments() -> dict[str, Experiment]:
         name = "dc-strategy-" + strategy.replace(":", "_")
         runs[name] = Experiment("dc", "trials/5/800", "bg-pretrain", strategy)
     for precision in ("32", "bf16"):
-        # The run in bfloat16 with seed 0 is ph-scratch-800-1.
-        for seed in range(3) if precision == "32" else (1, 2):
-            training = {**TRAINING, "precision": precision, "seed": seed}
+        for seed in range(3):
+            training = {**COMPARING_PRECISION, "precision": precision, "seed": seed}
             name = f"ph-precision-{precision}-{seed}"
             runs[name] = Experiment("ph", "trials/1/800", training=training)
     return runs

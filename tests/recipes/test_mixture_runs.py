@@ -7,10 +7,12 @@ import pytest
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.models.cgcnn import CGCNN
+from epitaxy.recipes.evaluate import evaluate
+from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.mixture import mixture, read_experts
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.train import train
-from epitaxy.training.loop import fit
+from epitaxy.training import loop
 from tiny import many, table
 
 QUICK = {"epochs": 3, "batch_size": 8}
@@ -50,6 +52,10 @@ def test_a_run_predicts_what_it_says(crystals, split, parents, tmp_path, aggrega
     again = predict(run.folder, crystals).set_index("id")["y_pred"]
     np.testing.assert_allclose(again[test.index], test, rtol=1e-5)
     assert set(run.model.encoder.gate_weights()) == {"first", "second"}
+    gate = pd.read_csv(run.folder / "gate.csv").set_index("expert")["weight"]
+    assert gate.to_dict() == pytest.approx(run.model.encoder.gate_weights())
+    assert gate.is_monotonic_decreasing
+    assert "<h2>Experts</h2>" in (run.folder / "report.html").read_text(encoding="utf-8")
     plan = pd.read_csv(run.folder / "plan.csv").set_index("group")
     assert not plan.loc["first/conv-1", "trainable"]
     assert plan.loc["second/conv-2", "trainable"]
@@ -77,8 +83,6 @@ def test_an_interrupted_mixture_ends_with_the_same_weights(
 ):
     settings = {"k": 1, "epochs": 5, "checkpoint_seconds": 0}
     whole = quick(crystals, split, parents, tmp_path / "whole", **settings)
-    from epitaxy.training import loop
-
     before, seen = loop._epoch, []
 
     def broken(*given):
@@ -92,7 +96,6 @@ def test_an_interrupted_mixture_ends_with_the_same_weights(
         quick(crystals, split, parents, tmp_path / "cut", **settings)
     monkeypatch.setattr(loop, "_epoch", before)
     resumed = quick(crystals, split, parents, tmp_path / "cut", **settings)
-    assert fit is loop.fit
     files = [(run.folder / "model.safetensors").read_bytes() for run in (whole, resumed)]
     assert files[0] == files[1]
 
@@ -142,3 +145,11 @@ def test_bad_input(crystals, tmp_path, experts, given, says):
         mixture(crystals, "gap", experts, tmp_path / "run", **given)
     assert says in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mixture_can_be_fine_tuned_and_evaluated(crystals, split, parents, tmp_path):
+    experts = [parents[0], "descriptors:composition"]
+    source = quick(crystals, split, experts, tmp_path / "source").folder
+    run = finetune(crystals, "other", source, tmp_path / "tuned", split=split, **QUICK)
+    assert set(run.model.encoder.gate_weights()) == {"first", "composition"}
+    assert evaluate(run.folder, crystals, "other")["n"] == len(crystals)

@@ -30,22 +30,18 @@ LENGTHS = (0.0, 8.0, 80)
 COSINES = (-1.0, 1.0, 40)
 """The same for the cosine of an angle."""
 
+FEW = (2000, {"epochs": 100, "learning_rate": 2e-3, "weight_decay": 1.0, "batch_size": 32})
+"""Up to so many training rows, from scratch and in fine-tuning."""
 SEVERAL = TrainingRecipe(
     {"epochs": 50, "learning_rate": 1e-3, "batch_size": 64},
+    by_rows=(FEW,),
     weighing={"balance": "properties", "sampling_temperature": 2.0},
-    fine_tuning={"batch_size": 32},
     encoder={"norm": "layer"},
     head={"hidden": (128,), "first": True},
 )
 DEFAULT = TrainingRecipe(
     {"epochs": 50, "learning_rate": 1e-3, "batch_size": 64},
-    by_rows=(
-        (
-            2000,
-            {"epochs": 100, "learning_rate": 2e-3, "weight_decay": 1.0, "batch_size": 32},
-        ),
-    ),
-    fine_tuning={"learning_rate": 1e-3},
+    by_rows=(FEW,),
     encoder={"norm": "layer"},
     several=SEVERAL,
 )

@@ -88,7 +88,8 @@ def finetune(
     table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
     if plan.inherits_head:
         check_transform(source.head(target), table.properties[target])
-    labelled = prepare(table, [target], split, source.recipe, seed=config_for(1).seed)
+    needs, seed = source.encoder.needs, config_for(1).seed
+    labelled = prepare(table, [target], split, source.recipe, seed=seed, needs=needs)
     config = config_for(len(labelled.ids("train")))
     parent = {
         "from": str(from_model),

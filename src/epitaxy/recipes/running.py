@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +16,10 @@ from lightning_fabric import Fabric
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.checkpoints.model_files import load_model, save_model
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import write_json
+from epitaxy.core.files import atomic_file, write_json
 from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.predicting import BATCH, predict_loader, prediction_frame
+from epitaxy.models.mixture import Mixture
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import PARTS, Labelled, write_dropped
 from epitaxy.recipes.workspace import PUBLISHED, is_finished, read_config, workspace
@@ -210,7 +211,16 @@ def _score(
     save_model(model, folder)
     if data.dropped:
         write_dropped(folder / "dropped.csv", data.dropped)
+    if isinstance(model.encoder, Mixture):
+        write_gate(folder / "gate.csv", model.encoder.gate_weights())
     write_run_report(folder)
+
+
+def write_gate(path: Path, weights: Mapping[str, float]) -> None:
+    """Write the weight of every expert as CSV (``expert``, ``weight``), the heaviest first."""
+    rows = pd.DataFrame({"expert": list(weights), "weight": list(weights.values())})
+    with atomic_file(path) as temporary:
+        rows.sort_values("weight", ascending=False, kind="stable").to_csv(temporary, index=False)
 
 
 def make_fabric(training: TrainingConfig, folder: Path) -> Fabric:

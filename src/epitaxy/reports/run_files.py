@@ -31,6 +31,8 @@ class RunFiles:
     """Columns ``id`` and ``reason``."""
     plan: pd.DataFrame | None
     """The transfer plan, one row per parameter group."""
+    gate: pd.DataFrame | None
+    """Columns ``expert`` and ``weight``, of a mixture."""
 
     @property
     def properties(self) -> list[str]:
@@ -68,6 +70,7 @@ def read_run(folder: str | Path) -> RunFiles:
         history=read_history(history) if history.is_file() else None,
         dropped=_read_table(folder / "dropped.csv", needed=("id", "reason")),
         plan=_read_table(folder / "plan.csv"),
+        gate=_read_table(folder / "gate.csv", needed=("expert", "weight")),
     )
 
 

@@ -60,9 +60,9 @@ def write_run_report(run_folder: str | Path) -> Path:
     """Write ``figures/*.png`` (each with a CSV of its data) and ``report.html`` of a run.
 
     The page has the test error in words with its 95 % interval, a parity plot per split, the
-    learning curve, the table of metrics, the largest errors, what was dropped and why, the
-    transfer plan, the configuration and the provenance. Files that are optional may be absent;
-    ``predictions.parquet`` must be there.
+    learning curve, the table of metrics, the largest errors, what was dropped and why, the gate of
+    a mixture, the transfer plan, the configuration and the provenance. Files that are optional may
+    be absent; ``predictions.parquet`` must be there.
 
     Args:
         run_folder: a run folder; its configuration's ``title`` becomes the title.
@@ -89,6 +89,7 @@ def write_run_report(run_folder: str | Path) -> Path:
         history=history,
         training=_training_words(run.history),
         dropped=_dropped(run.dropped),
+        gate=_shares(run.gate),
         plan=_plain_table(run.plan),
         settings=flatten(settings),
         provenance=flatten(provenance),
@@ -155,6 +156,13 @@ def _training_words(history: pd.DataFrame | None) -> str:
     lowest = "mean rank over the properties" if several else "validation error"
     chosen = "" if best is None else f"; the lowest {lowest} was reached in epoch {best}"
     return f"{len(history)} epochs in {duration}{chosen}."
+
+
+def _shares(gate: pd.DataFrame | None) -> list[tuple[str, float]]:
+    """Return (expert, weight) of a mixture, the heaviest first."""
+    if gate is None:
+        return []
+    return [(str(e), float(w)) for e, w in zip(gate["expert"], gate["weight"], strict=True)]
 
 
 def _counts(predictions: pd.DataFrame) -> str:
