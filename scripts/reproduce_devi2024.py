@@ -37,6 +37,7 @@ TRAINING: dict[str, Any] = {"precision": "bf16"}
 PRETRAINING = {"bg": {**TRAINING, "epochs": 40}, "fe": {**TRAINING, "epochs": 16}}
 """Fewer epochs for the 1,000 larger crystals of the sources."""
 COMPARING_PRECISION = {**TRAINING, "epochs": 30}
+COMPARING_STRATEGIES = {**TRAINING, "epochs": 40}
 STRATEGIES = (
     "full",
     "head",
@@ -77,7 +78,7 @@ def experiments() -> dict[str, Experiment]:
             runs[name] = Experiment(data, f"trials/{t}/{size}", f"{source}-pretrain")
     for strategy in STRATEGIES:
         name = "dc-strategy-" + strategy.replace(":", "_")
-        runs[name] = Experiment("dc", "trials/5/800", "bg-pretrain", strategy)
+        runs[name] = Experiment("dc", "trials/5/800", "bg-pretrain", strategy, COMPARING_STRATEGIES)
     for precision in ("32", "bf16"):
         for seed in range(3):
             training = {**COMPARING_PRECISION, "precision": precision, "seed": seed}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from epitaxy.cli import options as o
 from epitaxy.core.errors import InputError
+
+if TYPE_CHECKING:
+    from epitaxy.recipes.best_source import BestSource
+    from epitaxy.recipes.running import Run
 
 STRATEGIES = (
     "full, head, new-head[:linear], last-conv, two-body, three-body, layer-decay[:FACTOR] or "
@@ -58,8 +62,7 @@ def command(
         return
     if data is None or target is None or out is None:
         raise InputError(USAGE)
-    several = "," in from_model or from_model.endswith("*")
-    verb: Any = best_source.finetune_best if several else recipes.finetune
+    verb: Any = best_source.finetune_best if _several(from_model) else recipes.finetune
     outcome = verb(
         data,
         target,
@@ -83,7 +86,16 @@ def command(
         units=units,
         overwrite=overwrite,
     )
-    if several:
-        typer.echo(outcome.table.drop(columns="source").to_string(index=False))
-        typer.echo(f"Best by validation: {outcome.source}")
-    typer.echo(o.summary(outcome.run if several else outcome))
+    typer.echo(_summary(outcome))
+
+
+def _several(models: str) -> bool:
+    return "," in models or models.endswith("*")
+
+
+def _summary(outcome: Run | BestSource) -> str:
+    """Return the errors of a run; of several, first those of all in a table."""
+    if not hasattr(outcome, "table"):
+        return o.summary(outcome)
+    table = outcome.table.drop(columns="source").to_string(index=False)
+    return f"{table}\nBest by validation: {outcome.source}\n{o.summary(outcome.run)}"
