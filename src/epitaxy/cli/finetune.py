@@ -12,7 +12,7 @@ from epitaxy.core.errors import InputError
 
 if TYPE_CHECKING:
     from epitaxy.recipes.best_source import BestSource
-    from epitaxy.recipes.running import Run
+    from epitaxy.recipes.running import Run as AnyRun
 
 STRATEGIES = (
     "full, head, new-head[:linear], last-conv, two-body, three-body, layer-decay[:FACTOR] or "
@@ -93,9 +93,11 @@ def _several(models: str) -> bool:
     return "," in models or models.endswith("*")
 
 
-def _summary(outcome: Run | BestSource) -> str:
+def _summary(outcome: AnyRun | BestSource) -> str:
     """Return the errors of a run; of several, first those of all in a table."""
-    if not hasattr(outcome, "table"):
+    from epitaxy.recipes.running import Run
+
+    if isinstance(outcome, Run):
         return o.summary(outcome)
     table = outcome.table.drop(columns="source").to_string(index=False)
     return f"{table}\nBest by validation: {outcome.source}\n{o.summary(outcome.run)}"
