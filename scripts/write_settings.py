@@ -27,7 +27,7 @@ RECIPES = """
 
 `--recipe NAME` of `epitaxy train` and `epitaxy finetune` (`recipe="NAME"` in Python) chooses settings that belong to an architecture. They take
 the place of the defaults above, and what you give takes the place of theirs. `default` is used without asking; `published` repeats the
-paper: Chang 2022 for CGCNN, Devi 2024 (single properties) for ALIGNN. Fine-tuning starts from `learning_rate = 0.001` where neither you nor the
+paper: Chang 2022 for CGCNN, Devi 2024 (single properties) for ALIGNN, Hoffmann 2023 for CGAT (`released`: what its code does). Fine-tuning starts from `learning_rate = 0.001` where neither you nor the
 recipe names one.
 
 | model | recipe | settings |

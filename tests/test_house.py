@@ -27,6 +27,7 @@ ONE_FILE_PER_LINE = {
     "epitaxy.graphs.rules",
     "epitaxy.structures.sources",
     "epitaxy.reports.figures",
+    "epitaxy.studies.executors",
     "epitaxy.transfer.strategies",
 }
 """Folders in which every file has its line in a registry."""

@@ -27,11 +27,22 @@ from epitaxy.transfer.plan import TransferPlan, apply_plan, make_plan
 
 SMALL = {
     "alignn": {"width": 6, "embedding": 4, "alignn_layers": 2, "gcn_layers": 2},
+    "cgat": {
+        "width": 6,
+        "bond_width": 4,
+        "heads": 2,
+        "hidden": 5,
+        "layers": 2,
+        "composition_layers": 1,
+        "composition_hidden": 5,
+    },
     "cgcnn": {"width": 6, "layers": 2},
 }
 """Settings that keep an architecture quick; one that is not named here has its defaults."""
-LOUD = {"alignn": 3.0}
+LOUD = {"alignn": 3.0, "cgat": 3.0}
 """Factor on the weights of a random architecture that else hardly reacts to its input."""
+WITHOUT_LENGTHS = {"cgat"}
+"""Architectures that see which atoms are near, but not how near."""
 FLOAT64_ROUNDING = 1e-9
 """Relative difference that the order of float64 sums may make after a few layers."""
 STORED_LENGTH = 3e-5

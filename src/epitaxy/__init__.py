@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from epitaxy.structures.reading import read_structures, read_table
     from epitaxy.structures.splits import Split, kfold, random_split
     from epitaxy.structures.table import StructureTable
+    from epitaxy.studies.report import study_report
+    from epitaxy.studies.results import study_results
+    from epitaxy.studies.run import run_study
+    from epitaxy.studies.status import study_status
 
 _HOMES = {
     "GraphRecipe": "epitaxy.graphs.recipe",
@@ -54,8 +58,12 @@ _HOMES = {
     "read_run": "epitaxy.recipes.running",
     "read_structures": "epitaxy.structures.reading",
     "read_table": "epitaxy.structures.reading",
+    "run_study": "epitaxy.studies.run",
     "same_material": "epitaxy.structures.matching",
     "show_plan": "epitaxy.recipes.finetune",
+    "study_report": "epitaxy.studies.report",
+    "study_results": "epitaxy.studies.results",
+    "study_status": "epitaxy.studies.status",
     "train": "epitaxy.recipes.train",
 }
 
@@ -81,8 +89,12 @@ __all__ = [
     "read_run",
     "read_structures",
     "read_table",
+    "run_study",
     "same_material",
     "show_plan",
+    "study_report",
+    "study_results",
+    "study_status",
     "train",
 ]
 

@@ -40,6 +40,7 @@ def test_there_are_commands():
         "evaluate",
         "import",
         "export",
+        "study",
         "zoo",
         "demo",
     }
@@ -48,6 +49,7 @@ def test_there_are_commands():
         *(("data", name) for name in ("info", "convert", "merge", "select", "split")),
         *(("zoo", name) for name in ("list", "show")),
         *(("analyse", name) for name in ("shift", "gates")),
+        *(("study", name) for name in ("run", "status", "results", "report")),
     }
 
 
@@ -59,7 +61,7 @@ def test_help(epitaxy, path):
     assert not found.err
 
 
-@pytest.mark.parametrize("path", [(), ("data",), ("zoo",), ("analyse",)], ids=" ".join)
+@pytest.mark.parametrize("path", [(), ("data",), ("zoo",), ("analyse",), ("study",)], ids=" ".join)
 def test_a_group_alone_prints_its_help(epitaxy, path):
     found = epitaxy(*path)
     assert found.code == 2

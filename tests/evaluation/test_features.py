@@ -33,7 +33,7 @@ def test_features_are_pooled_states_as_the_head_reads_them(name):
         pooled = net.encoder.features(net.encoder.prefix(graphs, stop), graphs).crystal
         expected = torch.nn.functional.softplus(pooled)  # the heads of `model` begin with it
     assert found.ids.tolist() == [f"c{i}" for i in range(len(CRYSTALS))]
-    assert found.values.shape == (len(CRYSTALS), net.encoder.width)
+    assert found.values.shape == pooled.shape
     assert found.values.dtype == np.float64
     assert_allclose(found.values, expected.numpy(), rtol=1e-5, atol=1e-6)
 

@@ -349,7 +349,7 @@ def test_too_much_work_gives_no_bonds(hopeless, monkeypatch):
 def test_no_crystals_no_bonds():
     none = Cells(np.zeros(1, np.int64), np.zeros((0, 3, 3)), np.zeros((0, 3)))
     images = RULES["alignn-2023"](none, GraphRecipe(rule="alignn-2023"))
-    assert [len(field) for field in images] == [0] * 6
+    assert [len(field) for field in images if field is not None] == [0] * 6
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

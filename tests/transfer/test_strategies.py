@@ -18,10 +18,10 @@ from epitaxy.transfer import STRATEGIES
 from epitaxy.transfer.plan import PlanRow, TransferPlan, apply_plan, make_plan
 from tiny import SMALL, changed, job, keys_of_groups, model, run, tensors
 
-FIRST = {"cgcnn": "embedding", "alignn": "angle-embedding"}
+FIRST = {"cgat": "embedding", "cgcnn": "embedding", "alignn": "angle-embedding"}
 """Group up to which something is frozen in these tests."""
 MORE = ("new-head:linear", "full+new-head", "layer-decay:0.5+new-head:linear", "head+new-head")
-NO_ANGLES = {"cgcnn"}
+NO_ANGLES = {"cgat", "cgcnn"}
 
 
 def strategies(name):

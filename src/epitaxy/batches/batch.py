@@ -40,6 +40,8 @@ class CrystalBatch:
     """(E,) float32, Å."""
     bond_weight: Tensor
     """(E,) float32."""
+    bond_rank: Tensor | None = None
+    """(E,) int64 number of the shell, from 1; None unless the rule of the graphs numbers them."""
     rays: Rays | None = None
     """What angles follow from; None unless the recipe keeps bond vectors."""
     targets: Tensor | None = None
@@ -107,7 +109,7 @@ def collate(
         np.cumsum(counts, out=total[1:])
         return torch.from_numpy(total)
 
-    rays = arrays.rays
+    rays, rank = arrays.rays, arrays.bond_rank
     return CrystalBatch(
         atomic_numbers=torch.from_numpy(arrays.atomic_numbers.astype(np.int64)),
         atom_weight=torch.from_numpy(arrays.atom_weight),
@@ -117,6 +119,7 @@ def collate(
         bond_dst=torch.from_numpy(arrays.bond_dst.astype(np.int64)),
         bond_length=torch.from_numpy(arrays.bond_length),
         bond_weight=torch.from_numpy(arrays.bond_weight),
+        bond_rank=None if rank is None else torch.from_numpy(rank.astype(np.int64)),
         rays=None
         if rays is None
         else Rays(

@@ -297,7 +297,7 @@ def _check_centres(ours: Tensor, theirs: Tensor, key: str, origin: str) -> None:
 def _check_head(head: Head, origin: str) -> None:
     config = head.config
     linear = config.act == "none" or not (config.hidden or config.first)
-    if len(config.hidden) > 1 or not linear:
+    if len(config.hidden) > 1 or not linear or config.residual != "none":
         raise InputError(
             f"The model {origin!r} has a head with hidden layers {list(config.hidden)} and the "
             f"activation {config.act!r}, but the kind 'alignn' can hold only {WRITABLE}."

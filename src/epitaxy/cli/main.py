@@ -21,6 +21,7 @@ from epitaxy.cli import (
     importing,
     mixture,
     predict,
+    study,
     train,
     zoo,
 )
@@ -41,6 +42,7 @@ app.command("mixture")(mixture.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.add_typer(analyse.app, name="analyse")
+app.add_typer(study.app, name="study")
 app.command("import")(importing.command)
 app.command("export")(exporting.command)
 app.add_typer(zoo.app, name="zoo")

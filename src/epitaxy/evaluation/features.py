@@ -63,12 +63,13 @@ def table_features(
     store = build_inputs(table, model.recipe, encoder.needs, cache=cache)
     rows, failures = store.subset(table.ids)
     loader = CrystalLoader(store, rows, batch_size=BATCH)
-    parts = [torch.zeros((0, encoder.width))]
+    parts: list[Tensor] = []
     with Progress(len(loader), "features") as bar:
         for batch in loader.epoch():
             parts.append(_pooled(model, batch.to(device), stop).cpu())
             bar.step()
-    values = torch.cat(parts).double().numpy()
+    # Vectors inside a network may have another length than its last ones.
+    values = torch.cat(parts or [torch.zeros((0, encoder.width))]).double().numpy()
     return Predicted(store.ids[rows], values, (*table.dropped, *failures))
 
 
@@ -78,7 +79,7 @@ def _pooled(model: PropertyModel, batch: CrystalBatch, stop: int) -> Tensor:
     if "atoms" not in state:
         raise InputError(
             f"The model {model.architecture!r} has no atom vectors from which features could be "
-            "made; give a single network (cgcnn, alignn)."
+            "made; give a single network (cgcnn, alignn, cgat)."
         )
     mlp = model.head(model.names[0]).mlp
     crystal = model.encoder.features(state, batch).crystal

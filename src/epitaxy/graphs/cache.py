@@ -13,7 +13,7 @@ import numpy as np
 
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json
 from epitaxy.graphs.chunk import COLUMNS, RAYS, Chunk
-from epitaxy.graphs.recipe import GraphRecipe
+from epitaxy.graphs.recipe import RANKED, GraphRecipe
 from epitaxy.structures.table import Dropped
 
 FORMAT = 2
@@ -30,7 +30,8 @@ class Packed(NamedTuple):
 
 def column_names(recipe: GraphRecipe) -> list[str]:
     """Return the names of the arrays that a recipe yields."""
-    return [name for name in COLUMNS if name not in RAYS or recipe.bond_vectors]
+    names = [name for name in COLUMNS if name not in RAYS or recipe.bond_vectors]
+    return [name for name in names if name != "bond_rank" or recipe.rule in RANKED]
 
 
 def in_memory(chunks: Iterable[Chunk], recipe: GraphRecipe) -> Packed:

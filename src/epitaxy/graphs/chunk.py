@@ -38,6 +38,7 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "bond_dst": ("<i4", ()),
     "bond_length": ("<f4", ()),
     "bond_weight": ("<f4", ()),
+    "bond_rank": ("|u1", ()),
     "ray_counts": ("<i8", ()),
     "n_rays": ("<i4", ()),
     "bond_mirror": ("<i4", ()),
@@ -169,6 +170,12 @@ def _reasons_after(table: StructureTable, recipe: GraphRecipe, images: Images) -
                 "The search for its neighbours by the rule 'alignn-2023' is too long; wrap the "
                 "coordinates into the cell, or use the rule 'symmetric'."
             )
+    if recipe.rule == "cgat":
+        for row in np.unique(_crystal_of_atom(table)[images.counts < recipe.neighbours]):
+            reasons[row] = (
+                f"An atom has fewer than {recipe.neighbours} neighbours within {recipe.cutoff:g} "
+                "Å, which the rule 'cgat' demands; use the rule 'shells'."
+            )
     for row in np.unique(crystal[images.length < MIN_DISTANCE]):
         reasons[row] = (
             f"Two atoms are less than {MIN_DISTANCE} Å apart; remove atoms that are entered twice."
@@ -202,6 +209,8 @@ def _columns(table: StructureTable, recipe: GraphRecipe, images: Images) -> dict
         "bond_length": graph.bond_length,
         "bond_weight": graph.bond_weight,
     }
+    if graph.bond_rank is not None:
+        columns["bond_rank"] = graph.bond_rank
     if graph.rays is not None and directions is not None:
         columns |= _ray_columns(graph.rays, bond_counts, crystal_of_node, images)
         columns["ray_direction"] = directions[graph.rays.image]
@@ -217,8 +226,9 @@ def _unmerged(images: Images, *, with_rays: bool) -> Merged:
         assert images.reverse is not None
         rays = Rays(bonds, images.counts, bonds, images.reverse)
     ones = np.ones(len(bonds))
+    weights = np.ones(len(atoms))
     return Merged(
-        atoms, np.ones(len(atoms)), atoms, images.counts, images.dst, images.length, ones, rays
+        *(atoms, weights, atoms, images.counts, images.dst, images.length, ones, rays, images.rank)
     )
 
 

@@ -1,12 +1,19 @@
-"""Element features: 92 binary numbers per element in nine one-hot blocks (Xie & Grossman 2018)."""
+"""Element features: 92 binary numbers per element in nine one-hot blocks (Xie & Grossman 2018).
+
+And the 200 numbers of word vectors, from a package that is optional.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 from functools import cache
 from importlib import resources
 
 import numpy as np
+
+from epitaxy.core.elements import NUMBERS
+from epitaxy.core.errors import InputError
 
 MAX_ATOMIC_NUMBER = 100
 N_FEATURES = 92
@@ -22,6 +29,9 @@ BLOCK_STARTS = {
     "atomic_volume": 82,
 }
 """Block -> its first column. The file gives the column within the block, empty if not known."""
+
+MATSCHOLAR = "data/element_representations/matscholar-embedding.json"
+"""Where the package ElementEmbeddings keeps the vectors."""
 
 
 @cache
@@ -39,5 +49,32 @@ def element_table() -> np.ndarray:
         for block, start in BLOCK_STARTS.items():
             if row[block]:
                 table[z, start + int(row[block])] = 1
+    table.setflags(write=False)
+    return table
+
+
+@cache
+def matscholar_table() -> np.ndarray:
+    """Return the vectors by atomic number, (101, 200) float32, read-only; row 0 is zero.
+
+    Source: L. Weston et al., J. Chem. Inf. Model. 59, 3692 (2019), from the package
+    ElementEmbeddings, whose file equals the one of the published CGAT.
+
+    Raises:
+        InputError: that package is not installed.
+    """
+    try:
+        # The data alone: the package itself would import plotting libraries.
+        text = resources.files("elementembeddings").joinpath(MATSCHOLAR).read_text("utf-8")
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise InputError(
+            "The matscholar vectors of the elements need the package ElementEmbeddings; install it "
+            "with: pip install 'epitaxy[elements]', or set elements to 'table'."
+        ) from error
+    vectors = json.loads(text)
+    table = np.zeros((MAX_ATOMIC_NUMBER + 1, len(vectors["H"])), np.float32)
+    for symbol, vector in vectors.items():
+        if NUMBERS[symbol] <= MAX_ATOMIC_NUMBER:
+            table[NUMBERS[symbol]] = vector
     table.setflags(write=False)
     return table

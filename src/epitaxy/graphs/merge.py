@@ -54,6 +54,8 @@ class Merged(NamedTuple):
     bond_weight: np.ndarray
     """(E,) int64 bonds in one."""
     rays: Rays | None = None
+    bond_rank: np.ndarray | None = None
+    """(E,) int64 number of the shell, where the rule gives one."""
 
 
 class _Classes(NamedTuple):
@@ -96,9 +98,11 @@ def merge(
     """
     crystal_of_bond = np.repeat(crystal, images.counts)
     lengths = classes(crystal_of_bond, images.length, tolerance)
+    # What a network sees of a bond: its length and, where there is one, the number of its shell.
+    seen = lengths if images.rank is None else _pairs(lengths, images.rank)
     colour = _mix(crystal.astype(np.uint64) * np.uint64(256) + atomic_numbers)
     if pairs is None:
-        colour, kind = refine(colour, images, lengths), lengths
+        colour, kind = refine(colour, images, seen), seen
     else:
         cosines = classes(crystal_of_bond[pairs.target], pairs.cosine, tolerance)
         colour, bonds = refine_bonds(colour, images, lengths, pairs, cosines)
@@ -142,9 +146,19 @@ def classes(crystal: np.ndarray, values: np.ndarray, tolerance: float) -> np.nda
     return numbers
 
 
-def refine(colour: np.ndarray, images: Images, lengths: np.ndarray) -> np.ndarray:
-    """Return the stable colour of each atom, (N,) uint64, from the given first one."""
-    label = _mix(lengths.astype(np.uint64))
+def _pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Number the distinct pairs of two arrays of whole numbers from 0, (E,) int64."""
+    key = first * (int(second.max(initial=0)) + 1) + second
+    numbers: np.ndarray = np.unique(key, return_inverse=True)[1]
+    return numbers
+
+
+def refine(colour: np.ndarray, images: Images, kinds: np.ndarray) -> np.ndarray:
+    """Return the stable colour of each atom, (N,) uint64, from the given first one.
+
+    ``kinds`` (E,) numbers the bonds that look alike.
+    """
+    label = _mix(kinds.astype(np.uint64))
     n_colours = len(np.unique(colour))
     while True:
         neighbours = _group_sums(_mix(colour[images.dst] + label), images.counts)
@@ -230,4 +244,5 @@ def _merge_bonds(
         bond_length=length[take][kept],
         bond_weight=weight,
         rays=rays,
+        bond_rank=None if images.rank is None else images.rank[take][kept],
     )

@@ -56,6 +56,8 @@ class Images(NamedTuple):
     symmetric rules."""
     vector: np.ndarray | None = None
     """(E, 3) float64 destination minus source, Å; only where it does not follow from `shift`."""
+    rank: np.ndarray | None = None
+    """(E,) int64 number of the shell, from 1; only from rules that number them."""
 
 
 def nearest_images(cells: Cells, *, wanted: int, cutoff: float, tolerance: float) -> Images:

@@ -36,6 +36,8 @@ class GraphArrays(NamedTuple):
     """(E,) float32 equal bonds that this one stands for."""
     rays: RayArrays | None = None
     """Only with ``recipe.bond_vectors``."""
+    bond_rank: np.ndarray | None = None
+    """(E,) uint8 number of the shell, from 1; only from rules that number them."""
 
 
 class RayArrays(NamedTuple):
@@ -166,6 +168,7 @@ class GraphStore:
             bond_length=column["bond_length"][bonds],
             bond_weight=column["bond_weight"][bonds],
             rays=self._rays(rows, nodes, bonds) if self.ray_offsets is not None else None,
+            bond_rank=column["bond_rank"][bonds] if "bond_rank" in column else None,
         )
 
     def _rays(self, rows: np.ndarray, nodes: np.ndarray, bonds: np.ndarray) -> RayArrays:

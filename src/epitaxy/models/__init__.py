@@ -6,7 +6,11 @@ from epitaxy.core.registry import Registry
 
 ENCODERS = Registry(
     "model",
-    {"alignn": "epitaxy.models.alignn:ALIGNN", "cgcnn": "epitaxy.models.cgcnn:CGCNN"},
+    {
+        "alignn": "epitaxy.models.alignn:ALIGNN",
+        "cgat": "epitaxy.models.cgat:CGAT",
+        "cgcnn": "epitaxy.models.cgcnn:CGCNN",
+    },
 )
 """Name -> `Encoder` class. To add one: a file here and a line in this table."""
 PARTS = Registry(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.properties import PropertySpec
-from epitaxy.nn.mlp import MLP
+from epitaxy.nn.mlp import MLP, Residual
 
 
 class HeadConfig(BaseModel):
@@ -24,6 +24,9 @@ class HeadConfig(BaseModel):
     """Activation: softplus, silu, relu, none."""
     first: bool = True
     """Apply the activation to the crystal vector before the first layer."""
+    residual: Residual = "none"
+    """Hidden layers add their input (plain), the rest times a learned factor (rezero, that of
+    Hoffmann 2023)."""
 
 
 class Head(nn.Module):
@@ -39,7 +42,7 @@ class Head(nn.Module):
         super().__init__()
         self.config = config or HeadConfig()
         self.spec, self.scaler = spec, scaler
-        self.mlp = MLP(width, self.config.hidden, act=self.config.act, first=self.config.first)
+        self.mlp = MLP(width, **self.config.model_dump())
 
     def forward(self, crystal: Tensor) -> Tensor:
         """(B, width) -> (B,) on the learning scale."""

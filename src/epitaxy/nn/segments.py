@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+NOTHING = 1e-16
+"""Added to the sum of a softmax, so that empty groups give zeros."""
+
 
 def gathered_sum(rows: Tensor, order: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
     """Sum ``weights[k] * rows[order[k]]`` over k in ``offsets[s]:offsets[s + 1]`` for each s.
@@ -71,3 +74,42 @@ def segment_mean(rows: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
     ones = weights.new_ones((weights.shape[0], 1)).to(rows.dtype)
     totals = segment_sum(ones, offsets, weights)
     return segment_sum(rows, offsets, weights) / totals
+
+
+def segment_attention(scores: Tensor, rows: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
+    """Sum the rows of each group with weights that are a softmax over the group's scores.
+
+    The softmax is taken for every head, and for every channel where there is a score for each:
+    ``sum_k p_k rows_k / (sum_k p_k + 1e-16)`` with ``p_k = weights_k exp(scores_k - max)``.
+
+    Args:
+        scores: (E, H, F), or (E, H, 1) for one score per head.
+        rows: (E, H, F).
+        offsets: (S + 1,) int64, group s is ``offsets[s]:offsets[s + 1]``.
+        weights: (E,) how many equal rows each one stands for.
+
+    Returns:
+        (S, H, F); empty groups give zeros.
+
+    >>> scores, rows = torch.zeros(3, 1, 1), torch.tensor([[[1.0]], [[3.0]], [[5.0]]])
+    >>> segment_attention(scores, rows, torch.tensor([0, 2, 3]), torch.ones(3)).flatten().tolist()
+    [2.0, 5.0]
+    """
+    # Sums over many rows would lose their digits in the precision of autocast.
+    with torch.autocast(rows.device.type, enabled=False):
+        scores, rows = scores.to(weights.dtype), rows.to(weights.dtype)
+        group = torch.repeat_interleave(torch.diff(offsets), output_size=len(weights))
+        shifted = scores - _largest(scores.detach(), group, len(offsets) - 1)
+        shares = torch.exp(shifted)
+        n, (_, heads, width) = len(offsets) - 1, rows.shape
+        total = segment_sum(shares.flatten(1), offsets, weights).view(n, heads, -1)
+        summed = segment_sum((shares * rows).flatten(1), offsets, weights)
+        return summed.view(n, heads, width) / (total + NOTHING)
+
+
+def _largest(scores: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    """Return for each row the largest score of its group, (E, H, F) -> (E, H, F)."""
+    largest = scores.new_full((n_groups, *scores.shape[1:]), -torch.inf)
+    # A maximum does not depend on the order, and here no other operation is as fast.
+    largest.scatter_reduce_(0, group[:, None, None].expand_as(scores), scores, "amax")
+    return largest.index_select(0, group)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +41,7 @@ logger = logging.getLogger("epitaxy")
 
 Build = Callable[[dict[str, TargetScaler]], tuple[PropertyModel, TransferPlan]]
 """Fitted scalers -> model and what is to be trained of it."""
+_writes_reports: ContextVar[bool] = ContextVar("writes_reports", default=True)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,16 @@ def execute(
         _score(data, scalers, model, folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
     return _opened(out, config)
+
+
+@contextmanager
+def without_reports() -> Iterator[None]:
+    """Leave ``report.html`` and its figures out of the runs that end in this block."""
+    token = _writes_reports.set(False)
+    try:
+        yield
+    finally:
+        _writes_reports.reset(token)
 
 
 def read_run(folder: str | Path) -> Run:
@@ -213,7 +226,8 @@ def _score(
         write_dropped(folder / "dropped.csv", data.dropped)
     if isinstance(model.encoder, Mixture):
         write_gate(folder / "gate.csv", model.encoder.gate_weights())
-    write_run_report(folder)
+    if _writes_reports.get():
+        write_run_report(folder)
 
 
 def write_gate(path: Path, weights: Mapping[str, float]) -> None:

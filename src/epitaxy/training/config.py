@@ -33,7 +33,7 @@ class TrainingConfig(BaseModel):
     """Momentum of sgd; beta1 of adam and adamw. The one-cycle schedule moves it by itself,
     from 0.95 to 0.85 and back."""
     schedule: Literal["constant", "cosine", "one-cycle", "triangular"] = "one-cycle"
-    """How the learning rate moves: per epoch for cosine, per step for one-cycle and triangular."""
+    """How the learning rate moves: per epoch for cosine and triangular, per step for one-cycle."""
     schedule_epochs: int | None = Field(default=None, ge=1)
     """Length of the cosine or one-cycle schedule, or period of the triangular one; the number of
     epochs when empty."""

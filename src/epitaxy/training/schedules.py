@@ -38,7 +38,7 @@ def rates(config: TrainingConfig, position: Position) -> Rates:
         factor = _cosine(1.0, config.minimum_rate / config.learning_rate, position.epoch / length)
         return Rates(config.learning_rate * factor, config.momentum)
     if config.schedule == "triangular":
-        factor = _triangular(position.step / (length * position.steps_per_epoch))
+        factor = _triangular(position.epoch / length)
         return Rates(config.learning_rate * factor, config.momentum)
     if config.schedule == "one-cycle":
         factor, momentum = _one_cycle(position.step, length * position.steps_per_epoch)

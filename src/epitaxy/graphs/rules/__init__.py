@@ -6,8 +6,10 @@ RULES = Registry(
     "neighbour rule",
     {
         "alignn-2023": "epitaxy.graphs.rules.alignn_2023:alignn_2023",
+        "cgat": "epitaxy.graphs.rules.cgat:cgat",
         "cgcnn": "epitaxy.graphs.rules.cgcnn:cgcnn",
         "nearest": "epitaxy.graphs.rules.nearest:nearest",
+        "shells": "epitaxy.graphs.rules.shells:shells",
         "symmetric": "epitaxy.graphs.rules.symmetric:symmetric",
     },
 )

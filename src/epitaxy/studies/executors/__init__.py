@@ -1,0 +1,7 @@
+"""One file per way of executing the runs of a study: a class with the methods of `Executor`."""
+
+from epitaxy.core.registry import Registry
+
+EXECUTORS = Registry("executor", {"local": "epitaxy.studies.executors.local:LocalExecutor"})
+"""Name -> class, made from (folder for messages, workers or None). To add one: a file here and a
+line in this table."""

@@ -1,0 +1,92 @@
+"""`study_results`: the numbers of all finished runs as one tidy table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.files import atomic_file
+from epitaxy.results.predictions import SPLITS
+from epitaxy.studies.folder import StudyFolder
+
+NUMBERS = ("mae", "rmse", "r2", "n", "unit")
+COLUMNS = ("run", "role", "property", *NUMBERS, "seconds", "epochs")
+"""Columns of a table of results beside the axes."""
+DTYPES = {
+    **dict.fromkeys(("mae", "rmse", "r2", "seconds"), "float64"),
+    **dict.fromkeys(("n", "epochs"), "int64"),
+}
+
+
+def study_results(
+    folder: str | Path, out: str | Path | None = None, *, part: str = "test"
+) -> pd.DataFrame:
+    """Collect the errors of what is finished, at any moment.
+
+    Args:
+        folder: what was ``out`` of `run_study`.
+        out: CSV file to write.
+        part: ``train``, ``val`` or ``test``.
+
+    Returns:
+        One row per combination of axis values and property, and per source and property: ``run``
+        (its id), ``role`` (``run``, or ``source:NAME``), one column per axis (empty for sources),
+        ``property``, ``mae`` and ``rmse`` in ``unit``, ``r2``, ``n`` (crystals), ``seconds`` (of
+        training and validation, without what a stop lost) and ``epochs``.
+
+    Raises:
+        InputError: it is not the folder of a study, there is no such part, or a finished run cannot
+            be read.
+    """
+    if part not in SPLITS:
+        raise unknown("part", part, SPLITS)
+    study = StudyFolder(folder)
+    written, finished = study.read(), study.finished()
+    in_cells = {identity for identity, _ in written.plan.cells}
+    wanted: list[tuple[str, str, dict[str, Any]]] = [
+        (run.id, f"source:{run.source}", {})
+        for run in written.plan.runs.values()
+        if run.id not in in_cells
+    ]
+    wanted += [(identity, "run", labels) for identity, labels in written.plan.cells]
+    numbers = {i: _numbers(study.run(i), part) for i in written.plan.runs if i in finished}
+    rows = [
+        {"run": identity, "role": role, **labels, **of_property}
+        for identity, role, labels in wanted
+        for of_property in numbers.get(identity, ())
+    ]
+    head, tail = COLUMNS[:2], COLUMNS[2:]
+    # As objects, the values of an axis stay what they are beside the gaps of sources.
+    frame = pd.DataFrame(rows, columns=[*head, *written.axes, *tail], dtype=object)
+    frame = frame.astype(DTYPES)
+    if out is not None:
+        with atomic_file(out) as temporary:
+            frame.to_csv(temporary, index=False)
+    return frame
+
+
+def _numbers(run: Path, part: str) -> list[dict[str, Any]]:
+    """Return one dictionary per property of a finished run."""
+    try:
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+            seconds = [float(row["seconds"] or 0) for row in csv.DictReader(file)]
+        return [
+            {
+                "property": name,
+                **{key: found[key] for key in NUMBERS},
+                "seconds": round(sum(seconds), 3),
+                "epochs": len(seconds),
+            }
+            for name, found in metrics.get(part, {}).items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The run {str(run)!r} cannot be read ({error}); remove its folder and run the study "
+            "again."
+        ) from error
