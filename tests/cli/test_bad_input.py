@@ -42,7 +42,7 @@ def nothing_written(folder) -> bool:
     ("options", "words"),
     [
         (["--target", "gpa"], "no property 'gpa'; it has: gap. Did you mean 'gap'?"),
-        (["--model", "cgcn"], "Unknown model 'cgcn'; allowed: alignn, cgcnn. Did you mean"),
+        (["--model", "cgcn"], "Unknown model 'cgcn'; allowed: alignn, cgat, cgcnn. Did you mean"),
         (["--recipe", "publishd"], "Unknown recipe 'publishd'; allowed: default, published. Did"),
         (["--units", "eV"], "Unknown units 'eV'; allowed: physical, published."),
         (["--units", "published"], "need a column 'gap_published' with the published values"),
