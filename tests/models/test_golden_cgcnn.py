@@ -14,7 +14,8 @@ from epitaxy.checkpoints.cgcnn import RECIPE, import_cgcnn
 from epitaxy.checkpoints.foreign import read_torch_file
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.elements import element_table
-from epitaxy.graphs.store import GraphArrays, build_graphs
+from epitaxy.graphs.store import build_graphs
+from golden_cgcnn import reference, stored_graphs
 from tiny import table
 
 pytestmark = pytest.mark.shared
@@ -28,8 +29,7 @@ TIED = 9
 
 @pytest.fixture(scope="module")
 def golden(shared):
-    with np.load(shared / "golden" / "golden_cgcnn.npz") as file:
-        return dict(file)
+    return reference(shared)
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +43,6 @@ def imported(shared):
 
 def crystals(golden, prefix, names):
     return [[golden[f"{prefix}{n}_{part}"] for part in ("lattice", "Z", "frac")] for n in names]
-
-
-def stored_graphs(golden) -> GraphArrays:
-    """Join the neighbour lists of the reference, distances in float64."""
-    numbers, neighbours, lengths = (
-        [golden[f"moe_struct{i}_{part}"] for i in range(10)]
-        for part in ("Z", "nbr_idx", "nbr_dist")
-    )
-    n_atoms = np.array([len(z) for z in numbers])
-    first = np.cumsum(n_atoms) - n_atoms
-    n, bonds = n_atoms.sum(), 12 * n_atoms.sum()
-    return GraphArrays(
-        n_atoms=n_atoms,
-        atomic_numbers=np.concatenate(numbers),
-        atom_weight=np.ones(n),
-        n_bonds=np.full(n, 12),
-        bond_dst=np.concatenate([d.ravel() + f for d, f in zip(neighbours, first, strict=True)]),
-        bond_length=np.concatenate([d.ravel() for d in lengths]),
-        bond_weight=np.ones(bonds),
-    )
 
 
 def inside(model, batch):

@@ -14,10 +14,10 @@ from epitaxy.batches.scalers import TargetScaler
 from epitaxy.checkpoints.cgcnn import import_cgcnn
 from epitaxy.checkpoints.foreign import read_torch_file
 from epitaxy.core.properties import PropertySpec
-from epitaxy.graphs.store import GraphArrays
 from epitaxy.models.heads import Head
 from epitaxy.models.mixture import Expert, Mixture
 from epitaxy.models.property_model import PropertyModel
+from golden_cgcnn import reference, stored_graphs
 
 pytestmark = pytest.mark.shared
 
@@ -28,29 +28,12 @@ FROZEN = 4
 
 @pytest.fixture(scope="module")
 def golden(shared):
-    with np.load(shared / "golden" / "golden_cgcnn.npz") as file:
-        return dict(file)
+    return reference(shared)
 
 
 @pytest.fixture(scope="module")
 def batch(golden):
-    parts = [
-        [golden[f"moe_struct{i}_{p}"] for i in range(10)] for p in ("Z", "nbr_idx", "nbr_dist")
-    ]
-    numbers, neighbours, lengths = parts
-    n_atoms = np.array([len(z) for z in numbers])
-    first = np.cumsum(n_atoms) - n_atoms
-    n = n_atoms.sum()
-    graphs = GraphArrays(
-        n_atoms=n_atoms,
-        atomic_numbers=np.concatenate(numbers),
-        atom_weight=np.ones(n),
-        n_bonds=np.full(n, 12),
-        bond_dst=np.concatenate([d.ravel() + f for d, f in zip(neighbours, first, strict=True)]),
-        bond_length=np.concatenate([d.ravel() for d in lengths]),
-        bond_weight=np.ones(12 * n),
-    )
-    return collate(graphs).double()
+    return collate(stored_graphs(golden)).double()
 
 
 def mixture(shared, golden, k):

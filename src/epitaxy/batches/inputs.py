@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from epitaxy.batches.batch import CrystalBatch, collate
 from epitaxy.core.lazy import Lazy
 from epitaxy.descriptors.table import Described, describe_table
 from epitaxy.graphs.recipe import GraphRecipe
-from epitaxy.graphs.store import GraphStore, Subset, build_graphs
+from epitaxy.graphs.store import GraphStore, build_graphs
 from epitaxy.structures.table import StructureTable
 
 Needs = Mapping[str, GraphRecipe | str]
@@ -52,17 +52,6 @@ class Inputs(GraphStore):
         for name, table in vectors.items():
             row_of = {str(i): row for row, i in enumerate(table.ids)}
             self._rows_in[name][usable] = [row_of[str(i)] for i in self.ids[usable]]
-
-    def subset(self, ids: Iterable[str]) -> Subset:
-        """Return the rows of ``ids`` and, apart, those of which something is missing.
-
-        Raises:
-            InputError: an id was not in the table from which the store was built.
-        """
-        reasons = {d.id: d for d in self.failures}
-        names = [str(i) for i in ids]
-        found = super().subset(i for i in names if i not in reasons)
-        return Subset(found.rows, tuple(reasons[i] for i in names if i in reasons))
 
     def extras(self, rows: np.ndarray) -> Lazy[CrystalBatch | Tensor]:
         """Return the other graphs and the vectors of some rows; each is made when asked for."""

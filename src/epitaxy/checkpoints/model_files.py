@@ -132,12 +132,21 @@ def named_models(given: str | Sequence[str | Path]) -> dict[str, str]:
     models: dict[str, str] = {}
     for text in filter(None, map(str.strip, texts)):
         for model in [ZOO + n for n in zoo_names()] if text == ZOO + "*" else [text]:
-            name = Path(model.removeprefix(ZOO)).name
+            name = model_name(model)
             if models.setdefault(name, model) != model:
                 raise InputError(
                     f"Two models are called {name!r}: {models[name]!r} and {model!r}; rename one."
                 )
     return models
+
+
+def model_name(model: str | Path) -> str:
+    """Return a short name of a model: the last part of its folder, or its name in the zoo.
+
+    >>> model_name("zoo:cgcnn-band-gap"), model_name("runs/big/")
+    ('cgcnn-band-gap', 'big')
+    """
+    return Path(str(model).removeprefix(ZOO)).name or str(model)
 
 
 def zoo_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,36 @@ from epitaxy.descriptors.packages import needs, quiet, versions
 EXTRA = "descriptors"
 UNUSABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What matminer, pymatgen and spglib raise for crystals that they cannot describe."""
+
+
+class MatminerDescriptor(ABC):
+    """A descriptor whose features are those of some featurizers of matminer, one after another."""
+
+    @abstractmethod
+    def featurizers(self) -> tuple[Any, ...]:
+        """Return the featurizers, always the same ones.
+
+        Raises:
+            InputError: matminer is not installed.
+        """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, as in matminer.
+
+        Raises:
+            InputError: matminer is not installed.
+        """
+        return labels(self.featurizers())
+
+    @property
+    def version(self) -> str:
+        """Versions of matminer and of what it calls.
+
+        Raises:
+            InputError: matminer is not installed.
+        """
+        return matminer_version()
 
 
 def matminer_version() -> str:

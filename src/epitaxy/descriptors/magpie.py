@@ -9,13 +9,13 @@ import numpy as np
 
 from epitaxy.core.progress import track
 from epitaxy.descriptors.checks import composition_reasons
-from epitaxy.descriptors.featurizing import EXTRA, featurized, labels, matminer_version
+from epitaxy.descriptors.featurizing import EXTRA, MatminerDescriptor, featurized, labels
 from epitaxy.descriptors.packages import needs
 from epitaxy.descriptors.table import Vectors
 from epitaxy.structures.table import StructureTable
 
 
-class Magpie:
+class Magpie(MatminerDescriptor):
     """Element statistics, stoichiometry, valence orbitals and ionicity; needs matminer.
 
     Element data that matminer does not have are replaced by their mean over all elements.
@@ -24,23 +24,13 @@ class Magpie:
     L. Ward et al., Comput. Mater. Sci. 152, 60 (2018), for matminer.
     """
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the 149 features, as in matminer.
+    def featurizers(self) -> tuple[Any, ...]:
+        """Return what computes the 149 features.
 
         Raises:
             InputError: matminer is not installed.
         """
-        return labels(_featurizers())
-
-    @property
-    def version(self) -> str:
-        """Versions of matminer and of what it calls.
-
-        Raises:
-            InputError: matminer is not installed.
-        """
-        return matminer_version()
+        return _featurizers()
 
     def __call__(self, table: StructureTable, *, workers: int | None = None) -> Vectors:
         """Describe all crystals, each formula once; ``workers`` is not used.

@@ -10,7 +10,7 @@ from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
 
 from epitaxy.core.progress import Progress
 from epitaxy.descriptors.checks import MIN_DISTANCE, TOO_NEAR, structure_reasons
-from epitaxy.descriptors.featurizing import EXTRA, featurized, labels, matminer_version
+from epitaxy.descriptors.featurizing import EXTRA, MatminerDescriptor, featurized, labels
 from epitaxy.descriptors.packages import needs
 from epitaxy.descriptors.table import Vectors
 from epitaxy.structures.table import StructureTable
@@ -22,7 +22,7 @@ TASK_ROWS = 20
 """Crystals that are sent to a worker together."""
 
 
-class StructureFeatures:
+class StructureFeatures(MatminerDescriptor):
     """Density (g/cm^3), volume per atom (Å^3), symmetry and order parameters; needs matminer.
 
     The order parameters say how much the surroundings of a site are like each of many known
@@ -32,23 +32,13 @@ class StructureFeatures:
     L. Ward et al., Comput. Mater. Sci. 152, 60 (2018), for matminer.
     """
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the 127 features, as in matminer.
+    def featurizers(self) -> tuple[Any, ...]:
+        """Return what computes the 127 features.
 
         Raises:
             InputError: matminer is not installed.
         """
-        return labels(_featurizers())
-
-    @property
-    def version(self) -> str:
-        """Versions of matminer and of what it calls.
-
-        Raises:
-            InputError: matminer is not installed.
-        """
-        return matminer_version()
+        return _featurizers()
 
     def __call__(self, table: StructureTable, *, workers: int | None = None) -> Vectors:
         """Describe all crystals, those of large tables in several processes.

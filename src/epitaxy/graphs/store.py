@@ -127,10 +127,11 @@ class GraphStore:
         """
         rows, missing = [], []
         for name in map(str, ids):
-            if name in self._row_of:
-                rows.append(self._row_of[name])
-            elif name in self._reason_of:
+            # A crystal can have a graph and yet lack something else that is read of it.
+            if name in self._reason_of:
                 missing.append(self._reason_of[name])
+            elif name in self._row_of:
+                rows.append(self._row_of[name])
             else:
                 raise InputError(
                     f"The id {name!r} is not among the {len(self) + len(self.failures)} crystals "

@@ -115,6 +115,10 @@ class Encoder(nn.Module, ABC):
         """Return what the last forward pass adds to the loss; None for nothing."""
         return None
 
+    def gate_weights(self) -> dict[str, float]:
+        """Return the weight of every expert by name, 0 where it does not count; {} without any."""
+        return {}
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild the network (JSON-serialisable)."""

@@ -45,9 +45,14 @@ class FixedVectors(Encoder):
         self.scale.copy_(torch.from_numpy(np.where(constant, np.inf, spread)))
 
     @property
+    def table(self) -> str:
+        """Name under which a batch holds the vectors."""
+        return f"descriptor {self.descriptor}"
+
+    @property
     def needs(self) -> Needs:
         """The table."""
-        return {f"descriptor {self.descriptor}": self.descriptor}
+        return {self.table: self.descriptor}
 
     def settings(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild it."""
@@ -61,7 +66,7 @@ class FixedVectors(Encoder):
     def advance(self, group: int, state: State, batch: CrystalBatch) -> State:
         """Look the vectors up and standardise them."""
         del group, state  # there is one group, and it reads nothing but the table
-        values = batch.extras[f"descriptor {self.descriptor}"]
+        values = batch.extras[self.table]
         assert isinstance(values, Tensor)
         standard = (values.to(self.mean.dtype) - self.mean) / self.scale
         return {"crystal": standard.clamp(-FARTHEST, FARTHEST)}

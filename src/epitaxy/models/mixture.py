@@ -146,6 +146,8 @@ class Mixture(Encoder):
             MLP(self.common, self.hidden, act="softplus", first=False) for _ in members
         )
         self.acts = [activation(expert.act) for expert in experts]
+        # Hashed once: every step asks for them.
+        self._graph_names = [_graph_name(expert.encoder.recipe) for expert in experts]
         self.places = self._ordered()
         self._penalty: Tensor | None = None
 
@@ -193,17 +195,18 @@ class Mixture(Encoder):
 
     def forward(self, batch: CrystalBatch, *, start: int = 0) -> Features:
         """Encode a batch with the experts that count, from depth group ``start`` on."""
-        chosen = set(self.gate.chosen())
+        chosen = self.gate.chosen()
+        counting = set(chosen)
         state: State = {}
         for number in range(start, len(self.places)):
-            if self.places[number].expert in chosen:
+            if self.places[number].expert in counting:
                 state = self._advanced(number, state, batch)
-        return self.features(self._mixed(state, batch), batch)
+        return self.features(self._mixed(chosen, state, batch), batch)
 
     def advance(self, group: int, state: State, batch: CrystalBatch) -> State:
         """Run a depth group of an expert, or the gate."""
         if group == len(self.places):
-            return self._mixed(state, batch)
+            return self._mixed(self.gate.chosen(), state, batch)
         return self._advanced(group, state, batch)
 
     def prefix(self, batch: CrystalBatch, stop: int) -> State:
@@ -244,9 +247,8 @@ class Mixture(Encoder):
         others = {k: v for k, v in state.items() if not k.startswith(before)}
         return others | {before + k: v for k, v in own.items()}
 
-    def _mixed(self, state: State, batch: CrystalBatch) -> State:
+    def _mixed(self, chosen: Sequence[int], state: State, batch: CrystalBatch) -> State:
         """Combine the crystal vectors of the chosen experts."""
-        chosen = self.gate.chosen()
         vectors = [self._vector(i, state, batch) for i in chosen]
         weights = self.gate(chosen, self._gate_inputs(state, batch))
         self._penalty = None
@@ -283,9 +285,8 @@ class Mixture(Encoder):
         return segment_mean(rows, batch.atom_offsets, batch.atom_weight.to(dtype))
 
     def _graph(self, expert: int, batch: CrystalBatch) -> CrystalBatch:
-        encoder = self.experts[expert].encoder
-        name = _graph_name(encoder.recipe)
-        graph = batch.extras[name] if name in batch.extras and not encoder.needs else batch
+        name, needs = self._graph_names[expert], self.experts[expert].encoder.needs
+        graph = batch.extras[name] if name in batch.extras and not needs else batch
         assert isinstance(graph, CrystalBatch)
         return graph
 

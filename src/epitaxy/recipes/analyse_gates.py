@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,17 +18,8 @@ from epitaxy.reports.gate_report import write_gate_report
 from epitaxy.results.gates import TOP, RunGates, gate_table
 
 logger = logging.getLogger("epitaxy")
-MIXTURE = "mixture"
 SIZE_COLUMNS = ["source", "source_rows"]
 """Of a file of sizes; ``shift.csv`` has them."""
-
-
-@runtime_checkable
-class Gated(Protocol):
-    """An encoder that weighs experts."""
-
-    def gate_weights(self) -> dict[str, float]:
-        """Return expert -> weight, 0 where it is not chosen."""
 
 
 class GateAnalysis(NamedTuple):
@@ -92,11 +83,12 @@ def gate_weights(run: str | Path) -> dict[str, float]:
         InputError: there is no model, or it is no mixture.
     """
     model = load_model(run)
-    if model.architecture != MIXTURE or not isinstance(model.encoder, Gated):
+    weights = model.encoder.gate_weights()
+    if not weights:
         raise InputError(
             f"The run {str(run)!r} is a {model.architecture}, which has no gate; give mixture runs."
         )
-    return model.encoder.gate_weights()
+    return weights
 
 
 def task_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:

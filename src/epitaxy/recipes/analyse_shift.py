@@ -19,11 +19,11 @@ from epitaxy.recipes.analysing import analysis_folder
 from epitaxy.recipes.source_tasks import (
     LabelledTask,
     SourceTask,
-    model_name,
     parse_source_task,
     source_names,
     source_table,
     target_task,
+    task_name,
 )
 from epitaxy.recipes.workspace import read_config
 from epitaxy.reports.shift_report import write_shift_report
@@ -113,7 +113,7 @@ def _compare(
 ) -> tuple[ShiftRow, list[tuple[str, str, str]]]:
     """Return the row of one source, and data, id and reason of crystals that were left out."""
     model = task.model if isinstance(task.model, PropertyModel) else load_model(task.model)
-    written = str(task.model) if isinstance(task.model, str | Path) else model_name(model)
+    written = str(task.model) if isinstance(task.model, str | Path) else task_name(model)
     row = ShiftRow(source=name, model=written, target_rows=len(goal.table))
     if task.data is None:
         return row._replace(source_rows=_trained_on(task.model), note=WITHOUT_TABLE), []

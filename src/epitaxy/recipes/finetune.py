@@ -16,7 +16,7 @@ from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import data_name, prepare, read_targets
 from epitaxy.recipes.options import Settings, training_configs
-from epitaxy.recipes.running import Run, describe, execute, parameter_counts, published_units
+from epitaxy.recipes.running import Run, common_settings, describe, execute, parameter_counts
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import TransferPlan, make_plan
@@ -103,19 +103,20 @@ def finetune(
         return made, plan
 
     settings = {
+        **common_settings(
+            labelled,
+            source=data_name(data),
+            title=f"{target} from {Path(str(from_model)).name}, strategy {plan.strategy}",
+            recipe=recipe,
+            scaling=scaling,
+            split=split,
+            graph=source.recipe,
+            per_unit=per_unit,
+        ),
         "command": "finetune",
-        "title": f"{target} from {Path(str(from_model)).name}, strategy {plan.strategy}",
-        "data": data_name(data),
-        "target": [target],
         "model": source.architecture,
         "parent": parent,
         "strategy": plan.strategy,
-        "recipe": recipe,
-        "scaling": scaling,
-        "split": str(split) if isinstance(split, str | Path) else "given",
-        "graph": source.recipe.model_dump(mode="json"),
-        "properties": {target: labelled.specs[target].model_dump(mode="json")},
-        **published_units(per_unit),
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)

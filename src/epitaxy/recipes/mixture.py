@@ -21,7 +21,7 @@ from epitaxy.models.mixture import Expert, Mixture
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import Labelled, data_name, prepare, read_targets
 from epitaxy.recipes.options import Settings, training_configs
-from epitaxy.recipes.running import Run, describe, execute, published_units
+from epitaxy.recipes.running import Run, common_settings, describe, execute
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import PlanRow, TransferPlan, make_plan
@@ -102,14 +102,13 @@ def mixture(
     options = {**_compatible(compat), **options}
     config_for = training_configs(DEFAULTS, chosen, training, targets=[target], **options)
     scaling = scaling or ("zero-filled" if compat else chosen.scaling)
-    shape: dict[str, Any] = {"aggregation": aggregation, "gate": gate, "strength": strength}
-    shape["k"] = len(sources) if k is None else k
+    k = len(sources) if k is None else k
+    shape: dict[str, Any] = {"aggregation": aggregation, "gate": gate, "strength": strength, "k": k}
     whole = [source.expert for source in sources]
     sketch = Mixture(experts=whole, **shape)
     table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
-    labelled = prepare(
-        table, [target], split, sketch.recipe, needs=sketch.needs, seed=config_for(1).seed
-    )
+    needs, seed = sketch.needs, config_for(1).seed
+    labelled = prepare(table, [target], split, sketch.recipe, needs=needs, seed=seed)
     config = config_for(len(labelled.ids("train")))
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
@@ -121,17 +120,18 @@ def mixture(
         return made, _plan(made, sources)
 
     settings = {
+        **common_settings(
+            labelled,
+            source=data_name(data),
+            title=f"{target} from a mixture of {len(sources)} experts, k = {k}",
+            recipe=recipe,
+            scaling=scaling,
+            split=split,
+            graph=sketch.recipe,
+            per_unit=per_unit,
+        ),
         **_settings(sources, shape, strategy),
-        "title": f"{target} from a mixture of {len(sources)} experts, k = {shape['k']}",
-        "data": data_name(data),
-        "target": [target],
-        "recipe": recipe,
         "compat": compat,
-        "scaling": scaling,
-        "split": str(split) if isinstance(split, str | Path) else "given",
-        "graph": sketch.recipe.model_dump(mode="json"),
-        "properties": {target: labelled.specs[target].model_dump(mode="json")},
-        **published_units(per_unit),
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
@@ -194,9 +194,8 @@ def _fit_vectors(experts: Sequence[Expert], data: Labelled) -> None:
     for expert in experts:
         if isinstance(expert.encoder, FixedVectors):
             assert isinstance(data.store, Inputs)
-            (name,) = expert.encoder.needs
             rows = data.store.subset(data.ids("train")).rows
-            expert.encoder.fit(data.store.vectors_of(name, rows))
+            expert.encoder.fit(data.store.vectors_of(expert.encoder.table, rows))
 
 
 def _head(encoder: Mixture, data: Labelled, target: str, scaler: TargetScaler) -> Head:

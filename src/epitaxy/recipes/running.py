@@ -21,7 +21,7 @@ from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file, write_json
 from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.predicting import BATCH, predict_loader, prediction_frame
-from epitaxy.models.mixture import Mixture
+from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import PARTS, Labelled, write_dropped
 from epitaxy.recipes.workspace import PUBLISHED, is_finished, read_config, workspace
@@ -68,6 +68,42 @@ class Run:
         """Return the mean absolute error of a part in physical units."""
         numbers = self.metrics[part]
         return float(numbers[target or next(iter(numbers))]["mae"])
+
+
+def common_settings(
+    data: Labelled,
+    *,
+    source: str,
+    title: str,
+    recipe: str,
+    scaling: str,
+    split: Any,
+    graph: GraphRecipe,
+    per_unit: dict[str, float],
+) -> dict[str, Any]:
+    """Return what config.yaml says of every run, however its model came to be.
+
+    Args:
+        data: crystals with labels and the split.
+        source: what the data are called.
+        title: title of the report.
+        recipe: name of the training recipe.
+        scaling: of the target.
+        split: as given; a split that has no name is called ``given``.
+        graph: what the crystals are turned into.
+        per_unit: physical units per unit of a paper, see `read_targets`.
+    """
+    return {
+        "title": title,
+        "data": source,
+        "target": list(data.specs),
+        "recipe": recipe,
+        "scaling": scaling,
+        "split": str(split) if isinstance(split, str | Path) else "given",
+        "graph": graph.model_dump(mode="json"),
+        "properties": {n: s.model_dump(mode="json") for n, s in data.specs.items()},
+        **({PUBLISHED: per_unit} if per_unit else {}),
+    }
 
 
 def describe(data: Labelled, settings: dict[str, Any], training: TrainingConfig) -> dict[str, Any]:
@@ -132,11 +168,6 @@ def read_run(folder: str | Path) -> Run:
     if not config or not (folder / "predictions.parquet").is_file():
         raise InputError(f"{str(folder)!r} is not the folder of a finished run.")
     return _opened(folder, config)
-
-
-def published_units(per_unit: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Return what config.yaml says of published scales (see `read_targets`); nothing without."""
-    return {PUBLISHED: per_unit} if per_unit else {}
 
 
 def _opened(folder: Path, config: dict[str, Any]) -> Run:
@@ -224,8 +255,8 @@ def _score(
     save_model(model, folder)
     if data.dropped:
         write_dropped(folder / "dropped.csv", data.dropped)
-    if isinstance(model.encoder, Mixture):
-        write_gate(folder / "gate.csv", model.encoder.gate_weights())
+    if weights := model.encoder.gate_weights():
+        write_gate(folder / "gate.csv", weights)
     if _writes_reports.get():
         write_run_report(folder)
 

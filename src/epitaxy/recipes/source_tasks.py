@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from epitaxy.batches.scalers import TargetScaler, Transform
-from epitaxy.checkpoints.model_files import ZOO, model_folder
+from epitaxy.checkpoints.model_files import ZOO, model_folder, model_name
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.analysing import first_distinct, short_name
@@ -77,7 +77,7 @@ def source_names(tasks: Sequence[SourceTask]) -> list[str]:
     >>> source_names([SourceTask("zoo:a"), SourceTask("runs/b", "x.csv"), SourceTask("runs/b")])
     ['a', 'b=x', 'b']
     """
-    names = [task.name or model_name(task.model) for task in tasks]
+    names = [task.name or task_name(task.model) for task in tasks]
     data = [None if task.data is None else data_name(task.data) for task in tasks]
 
     def joined(change: Callable[[str], str]) -> list[str]:
@@ -87,15 +87,9 @@ def source_names(tasks: Sequence[SourceTask]) -> list[str]:
     return first_distinct(names, joined(short_name), joined(str))
 
 
-def model_name(model: str | Path | PropertyModel) -> str:
-    """Return the name of a model as that of an expert in a mixture.
-
-    >>> model_name("zoo:cgcnn-band-gap"), model_name("runs/big/")
-    ('cgcnn-band-gap', 'big')
-    """
-    if isinstance(model, PropertyModel):
-        return ", ".join(model.names)
-    return Path(str(model).removeprefix(ZOO)).name or str(model)
+def task_name(model: str | Path | PropertyModel) -> str:
+    """Return the name of a model, or what it predicts if it is no file."""
+    return ", ".join(model.names) if isinstance(model, PropertyModel) else model_name(model)
 
 
 def target_task(

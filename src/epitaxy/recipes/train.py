@@ -24,7 +24,7 @@ from epitaxy.recipes.options import (
     training_configs,
     with_defaults,
 )
-from epitaxy.recipes.running import Run, as_list, describe, execute, published_units
+from epitaxy.recipes.running import Run, as_list, common_settings, describe, execute
 from epitaxy.structures.selecting import Rows
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -110,20 +110,21 @@ def train(
         return made, scratch_plan(made)
 
     settings = {
-        "command": "train",
-        "title": f"{model} from scratch: {', '.join(names)}",
-        "data": data_name(data),
-        "target": names,
-        "model": model,
-        "recipe": recipe,
-        "scaling": scaling,
+        **common_settings(
+            labelled,
+            source=data_name(data),
+            title=f"{model} from scratch: {', '.join(names)}",
+            recipe=recipe,
+            scaling=scaling,
+            split=split,
+            graph=graphs,
+            per_unit=per_unit,
+        ),
         **exclusion_settings(exclude_rows, exclude_like),
-        "split": str(split) if isinstance(split, str | Path) else "given",
-        "graph": graphs.model_dump(mode="json"),
+        "command": "train",
+        "model": model,
         "encoder": shape,
         "head": head_config.model_dump(mode="json"),
-        "properties": {n: s.model_dump(mode="json") for n, s in labelled.specs.items()},
-        **published_units(per_unit),
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
