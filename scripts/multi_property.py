@@ -9,9 +9,9 @@ the six other properties alone; and from one model of all six. No source ever se
 occurs in the test rows (``--seen`` lets the models of six see them, with their other labels, as the
 paper did). Finished runs are not repeated, interrupted ones continue.
 
-``--targets jarvis_2d`` is their transfer to two-dimensional materials: models of ``fe``, ``bg``, ``gv`` and of all
-seven properties, which may know the test crystals, and three seeds instead of trials. A second column is of the
-test crystals that are neither among its own training rows nor in the seven tables.
+The target ``jarvis_2d`` is their transfer to two-dimensional materials: models of ``fe``, ``bg``, ``gv`` (those of
+the other targets) and of all seven properties, which may know its test crystals, and three seeds instead of trials. A
+second column is of the test crystals that are neither among its own training rows nor in the seven tables.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Study:
 
         All trials of a target share one source, and all targets those of one property.
         """
-        name = f"{source}-for-{target if source == MPT or target == LAYERS else self.together}"
+        name = f"{source}-for-{target if source == MPT else self.together}"
         if name not in self.parents:
             self.parents[name] = self.pretrained(source, target, name)
         return self.parents[name]
@@ -121,7 +121,7 @@ class Study:
         """Train the model of `source`, or open it when it is finished."""
         names = ["*"] if source == MPT else [source]
         tested = [target] if source == MPT else self.options.targets
-        seen = target == LAYERS or (source == MPT and self.options.seen)
+        seen = source == MPT and (target == LAYERS or self.options.seen)
         return train(
             self.table,
             names,
@@ -137,7 +137,7 @@ class Study:
     @cached_property
     def together(self) -> str:
         """The targets that share sources, as a name."""
-        return "-".join(sorted(t for t in self.options.targets if t != LAYERS))
+        return "-".join(sorted(t for t in self.options.targets if t != LAYERS)) or LAYERS
 
     @cached_property
     def new_layers(self) -> set[str]:

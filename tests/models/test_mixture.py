@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from epitaxy.batches.batch import collate
+from epitaxy.batches.batch import CrystalBatch, collate
 from epitaxy.batches.inputs import build_inputs
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.batches.scalers import TargetScaler
@@ -229,3 +229,23 @@ def test_an_encoder_needs_nothing_more_by_default():
     assert isinstance(made, Encoder)
     assert made.needs == {}
     assert made.penalty() is None
+
+
+def test_experts_on_several_devices_say_the_same(monkeypatch):
+    """The names of one device count as two, so that everything is really moved."""
+    one, two = (Mixture(experts=experts(3), k=3).eval() for _ in range(2))
+    two.load_state_dict(one.state_dict())
+    moved = []
+    to = CrystalBatch.to
+    monkeypatch.setattr(CrystalBatch, "to", lambda b, d: (moved.append(str(d)), to(b, d))[1])
+    two.spread([torch.device("cpu"), torch.device("cpu:0")])
+    batch = whole(one)
+    assert_close(two(batch).crystal, one(batch).crystal, rtol=0, atol=0)
+    assert sorted(moved) == ["cpu", "cpu:0"], "the first and third expert share a batch"
+    two(batch).crystal.sum().backward()
+    assert all(e.convs[-1].linear.weight.grad is not None for e in two.encoders)
+
+
+def test_one_network_has_one_device():
+    with pytest.raises(InputError, match="but CGCNN is one network; give one device"):
+        encoder("cgcnn").spread([torch.device("cpu"), torch.device("cpu:0")])

@@ -72,6 +72,14 @@ def test_frozen_parts_stay_bit_identical(crystals, split, parents, tmp_path):
         assert same == (not key.startswith("convs.1.")), key
 
 
+def test_several_devices_change_no_number(crystals, split, parents, tmp_path):
+    one = quick(crystals, split, parents, tmp_path / "one", device="cpu")
+    two = quick(crystals, split, parents, tmp_path / "two", device="cpu,cpu:0")
+    assert two.metrics == one.metrics
+    with pytest.raises(InputError, match="give one device"):
+        train(crystals, "gap", tmp_path / "no", split=split, device="cpu,cpu", **QUICK)
+
+
 def test_the_same_command_twice(crystals, split, parents, tmp_path):
     runs = [quick(crystals, split, parents, tmp_path / str(i), k=1) for i in range(2)]
     files = [(run.folder / "model.safetensors").read_bytes() for run in runs]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from epitaxy.batches.batch import CrystalBatch
@@ -106,6 +107,11 @@ class Encoder(nn.Module, ABC):
         """Return a network with fresh weights from what `settings` returned."""
         return cls(**settings, recipe=recipe)
 
+    @property
+    def reads_lengths(self) -> bool:
+        """Whether features depend on bond lengths, not only on elements and on who is near."""
+        return True
+
     def read(self, batch: CrystalBatch, name: str) -> CrystalBatch:
         """Return the graph to which the state ``name`` belongs."""
         del name  # there is but one graph
@@ -114,6 +120,17 @@ class Encoder(nn.Module, ABC):
     def penalty(self) -> Tensor | None:
         """Return what the last forward pass adds to the loss; None for nothing."""
         return None
+
+    def spread(self, devices: Sequence[torch.device]) -> None:
+        """Share the network out over several devices; what it returns is on the first.
+
+        Raises:
+            InputError: it is no mixture, of which every expert could be somewhere else.
+        """
+        raise InputError(
+            f"The experts of a mixture can be on {len(devices)} devices, but {type(self).__name__} "
+            "is one network; give one device."
+        )
 
     def gate_weights(self) -> dict[str, float]:
         """Return the weight of every expert by name, 0 where it does not count; {} without any."""

@@ -147,6 +147,7 @@ class Mixture(Encoder):
         )
         self.acts = [activation(expert.act) for expert in experts]
         # Hashed once: every step asks for them.
+        self._devices: list[torch.device | None] = [None] * len(experts)
         self._graph_names = [_graph_name(expert.encoder.recipe) for expert in experts]
         self.places = self._ordered()
         self._penalty: Tensor | None = None
@@ -178,6 +179,13 @@ class Mixture(Encoder):
             if not expert.encoder.needs and expert.encoder.recipe != self.recipe:
                 found[_graph_name(expert.encoder.recipe)] = expert.encoder.recipe
         return found
+
+    def spread(self, devices: Sequence[torch.device]) -> None:
+        """Put the experts on these devices in turn; all else stays on the first of them."""
+        for number, encoder in enumerate(self.encoders):
+            device = devices[number % len(devices)]
+            encoder.to(device)
+            self._devices[number] = device
 
     def gate_weights(self) -> dict[str, float]:
         """Return the weight of every expert by name; 0 where it does not count."""
@@ -222,6 +230,11 @@ class Mixture(Encoder):
         crystal = state["crystal"]
         return Features(crystal.new_zeros((0, self.width)), crystal)
 
+    @property
+    def reads_lengths(self) -> bool:
+        """Whether any expert does."""
+        return any(expert.encoder.reads_lengths for expert in self.experts)
+
     def read(self, batch: CrystalBatch, name: str) -> CrystalBatch:
         """Return the graph to which the state ``name`` belongs."""
         expert = name.rpartition("/")[0]
@@ -240,10 +253,13 @@ class Mixture(Encoder):
         # The first time, an expert starts from its cached state; the others' is not gathered.
         source = state if any(k.startswith(before) for k in state) else batch.state
         own = {k.removeprefix(before): source[k] for k in source if k.startswith(before)}
-        graph = self._graph(place.expert, batch)
+        graph, device = self._graph(place.expert, batch), self._devices[place.expert]
+        if device is not None:
+            graph, own = _on(graph, device), {k: v.to(device) for k, v in own.items()}
         own = expert.encoder.advance(place.group, own, graph)
         if place.last:
-            own = {"crystal": expert.encoder.features(own, graph).crystal}
+            crystal = expert.encoder.features(own, graph).crystal
+            own = {"crystal": crystal.to(self.gate.scores.device)}
         others = {k: v for k, v in state.items() if not k.startswith(before)}
         return others | {before + k: v for k, v in own.items()}
 
@@ -314,6 +330,15 @@ class Mixture(Encoder):
 
 COMPOSITION = "composition/crystal"
 """State from which a gate that looks at the elements is computed."""
+
+
+def _on(batch: CrystalBatch, device: torch.device) -> CrystalBatch:
+    """Return a batch on a device; it is kept, since several experts may read it there."""
+    key = f"on {device}"
+    if key not in batch.__dict__:
+        batch.__dict__[key] = batch.to(device)
+    moved: CrystalBatch = batch.__dict__[key]
+    return moved
 
 
 def _graph_name(recipe: GraphRecipe) -> str:

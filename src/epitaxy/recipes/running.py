@@ -190,10 +190,17 @@ def _train(
     folder: Path,
 ) -> None:
     fabric = make_fabric(training, folder)
+    loss = make_loss(training, len(model.names))
+    if loss.robust:
+        for name in model.names:
+            model.head(name).add_log_width()
     groups = apply_plan(
         model, plan, seed=training.seed, published_batchnorm=training.published_batchnorm
     )
     model.to(fabric.device)
+    further = training.device.split(",")[1:]
+    if further:
+        model.encoder.spread([fabric.device, *map(torch.device, further)])
     size = training.batch_size
     train = data.loader(
         "train",
@@ -205,7 +212,7 @@ def _train(
         bins=training.sampling_bins,
     )
     val = data.loader("val", scalers, batch_size=max(size, BATCH))
-    loss = make_loss(training, len(model.names)).to(fabric.device)
+    loss.to(fabric.device)
     start = cacheable(model, plan, training)
     if start:
         start = cache_prefix(model, [train, val], start)
@@ -269,12 +276,12 @@ def write_gate(path: Path, weights: Mapping[str, float]) -> None:
 
 
 def make_fabric(training: TrainingConfig, folder: Path) -> Fabric:
-    """Build Fabric for one device.
+    """Build Fabric for one device, the first that is named.
 
     Raises:
         InputError: the device does not exist here, or a logger's package is not installed.
     """
-    kind, _, number = training.device.partition(":")
+    kind, _, number = training.device.split(",")[0].partition(":")
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[training.precision]
     loggers = [make_logger(name, folder) for name in training.logger]
     try:

@@ -39,8 +39,9 @@ class TrainingConfig(BaseModel):
     epochs when empty."""
     minimum_rate: float = Field(default=0.0, ge=0)
     """Learning rate at the end of the cosine schedule."""
-    loss: Literal["mse", "l1", "huber"] = "l1"
-    """Loss on the learning scale; missing labels do not count."""
+    loss: Literal["mse", "l1", "huber", "robust-l1", "robust-l2"] = "l1"
+    """Loss on the learning scale; missing labels do not count. The robust ones (Hoffmann 2023) learn a
+    width of the error for every crystal, by a second output of the head."""
     huber_delta: float = Field(default=1.0, gt=0)
     """Where the Huber loss turns linear, on the learning scale."""
     balance: Balance = "labels"
@@ -62,7 +63,8 @@ class TrainingConfig(BaseModel):
     precision: Literal["32", "bf16"] = "32"
     """bf16 does the matrix products in bfloat16, everything else in float32."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps. Several with commas (cuda:0,cuda:1) share out the experts of a
+    mixture."""
     seed: int = Field(default=0, ge=0)
     """Seed of initial weights, order of batches and random splits."""
     logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
@@ -86,4 +88,8 @@ class TrainingConfig(BaseModel):
             and self.huber_delta != type(self).model_fields["huber_delta"].default
         ):
             raise ValueError("huber_delta belongs to the huber loss")
+        if self.loss.startswith("robust") and self.balance == "uncertainty":
+            raise ValueError(
+                "robust losses learn widths themselves: balance = labels or properties"
+            )
         return self
