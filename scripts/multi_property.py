@@ -10,8 +10,9 @@ occurs in the test rows (``--seen`` lets the models of six see them, with their 
 paper did). Finished runs are not repeated, interrupted ones continue.
 
 The target ``jarvis_2d`` is their transfer to two-dimensional materials: models of ``fe``, ``bg``, ``gv`` (those of
-the other targets) and of all seven properties, which may know its test crystals, and three seeds instead of trials. A
-second column is of the test crystals that are neither among its own training rows nor in the seven tables.
+the other targets) and of all seven properties (without the published test rows of the seven tables, so that the model
+can be shipped with its errors on them); they may know its test crystals. Three seeds stand in for trials. A second
+column is of the test crystals that are neither among its own training rows nor in the seven tables.
 """
 
 from __future__ import annotations
@@ -121,11 +122,13 @@ class Study:
         """Train the model of `source`, or open it when it is finished."""
         names = ["*"] if source == MPT else [source]
         tested = [target] if source == MPT else self.options.targets
-        seen = source == MPT and (target == LAYERS or self.options.seen)
+        if source == MPT and target == LAYERS:
+            tested = NAMES
+        seen = source == MPT and self.options.seen
         return train(
             self.table,
             names,
-            self.runs / f"{name}{'-seen' if seen and target != LAYERS else ''}",
+            self.runs / f"{name}{'-seen' if seen else ''}",
             model=self.options.model,
             encoder=self.settings.encoder,
             split=nine_to_one([str(i) for i in self.table.ids]),
