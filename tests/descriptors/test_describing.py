@@ -19,7 +19,14 @@ PACKAGES = {
     "structure": ("matminer", "descriptors"),
 }
 """Package that a descriptor needs, and the extra that brings it."""
-ROUNDING = {"composition": 0.0, "magpie": 0.0, "geometry": 1e-9, "structure": 1e-5, "chgnet": 3e-5}
+ROUNDING = {
+    "composition": 0.0,
+    "magpie": 0.0,
+    "geometry": 1e-9,
+    "springs": 1e-6,
+    "structure": 1e-5,
+    "chgnet": 3e-5,
+}
 """Largest difference that another order of sums may make: float64, or float32 inside CHGNet."""
 CRYSTALS = (rock_salt(), perovskite(), copper(), irregular(1), irregular(2, 3), rock_salt(6.3))
 

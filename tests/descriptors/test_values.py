@@ -81,6 +81,49 @@ def test_distances_are_continuous_where_neighbours_change_places():
     assert np.abs(np.diff(values, axis=0)).max() < 0.1
 
 
+def test_springs_of_a_molecule_by_hand():
+    """Two atoms far from all others: k = (2 / d)^p along the bond, a tenth of it across."""
+    distance, masses = 1.3, (1.00794, 35.453)
+    crystal = (20 * np.eye(3), np.array([1, 17]), np.array([[0, 0, 0], [distance / 20, 0, 0]]))
+    found = features(crystal, "springs")
+    for power in (8, 10):
+        unit = 1302.79**2 * (2 / distance) ** power
+        stretched = np.sqrt(unit * (1 / masses[0] + 1 / masses[1]))
+        assert found[f"highest frequency, power {power}"] == pytest.approx(np.log(stretched))
+        second = found[f"second highest frequency at zone centre, power {power}"]
+        assert second == pytest.approx(np.log(stretched * np.sqrt(0.1)))
+        alone = found[f"highest frequency of an atom, power {power}"]
+        assert alone == pytest.approx(np.log(np.sqrt(unit / masses[0])))
+        assert found[f"lowest of the highest frequencies, power {power}"] == pytest.approx(
+            np.log(stretched)
+        )
+
+
+def test_springs_of_a_chain_by_hand():
+    """One atom in the cell: acoustic modes alone, the highest where neighbours move apart."""
+    crystal = (np.diag([2.0, 20.0, 20.0]), np.array([29]), np.zeros((1, 3)))
+    found = features(crystal, "springs")
+    # Neighbours at 2, 4 and 6 Å on both sides; at the zone boundary even ones move along.
+    stiffness = [1.0, 0.5**8, (1 / 3) ** 8]
+    boundary = 4 * (stiffness[0] + stiffness[2]) / 63.546
+    expected = np.log(1302.79 * np.sqrt(boundary))
+    assert found["highest frequency, power 8"] == pytest.approx(expected)
+    assert found["highest frequency at zone centre, power 8"] == 0
+    alone = np.log(1302.79 * np.sqrt(2 * sum(stiffness) / 63.546))
+    assert found["highest frequency of an atom, power 8"] == pytest.approx(alone)
+
+
+def test_springs_of_isolated_atoms_are_at_the_least_frequency():
+    assert set(features(isolated(), "springs").values()) == {0.0}
+
+
+def test_cells_too_large_for_springs_are_listed(monkeypatch):
+    monkeypatch.setattr("epitaxy.descriptors.springs.MOST_ATOMS", 4)
+    described = describe_table(table([copper(), perovskite()]), "springs")
+    assert described.ids.tolist() == ["c0"]
+    assert "has 5 atoms, more than the 4" in described.failures[0].reason
+
+
 def test_magpie_agrees_with_our_statistics(matminer):
     theirs = describe_table(table(many(20)), "magpie")
     ours = describe_table(table(many(20)), "composition")

@@ -9,6 +9,7 @@ DESCRIPTORS = Registry(
         "composition": "epitaxy.descriptors.composition:COMPOSITION",
         "geometry": "epitaxy.descriptors.geometry:GEOMETRY",
         "magpie": "epitaxy.descriptors.magpie:MAGPIE",
+        "springs": "epitaxy.descriptors.springs:SPRINGS",
         "structure": "epitaxy.descriptors.structure:STRUCTURE",
     },
 )
