@@ -23,6 +23,7 @@ LAYERS = {
     "training": 6,
     "evaluation": 7,
     "recipes": 8,
+    "fitting": 9,
     "studies": 9,
     "cli": 10,
     "": 11,  # the package itself and `python -m epitaxy`

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from epitaxy.checkpoints.model_files import load_model
     from epitaxy.core.errors import InputError
+    from epitaxy.fitting.fit import fit
+    from epitaxy.fitting.matbench import matbench
     from epitaxy.graphs.recipe import GraphRecipe
     from epitaxy.recipes.analyse_gates import analyse_gates
     from epitaxy.recipes.analyse_shift import analyse_shift
@@ -23,17 +25,20 @@ if TYPE_CHECKING:
     from epitaxy.recipes.finetune import finetune, show_plan
     from epitaxy.recipes.importing import import_checkpoint
     from epitaxy.recipes.mixture import mixture
-    from epitaxy.recipes.predict import predict
+    from epitaxy.recipes.predict import predict, predict_prototype
     from epitaxy.recipes.running import Run, read_run
     from epitaxy.recipes.train import train
+    from epitaxy.reports.data_report import data_report
     from epitaxy.structures.matching import same_material
     from epitaxy.structures.merging import merge_tables
     from epitaxy.structures.reading import read_structures, read_table
     from epitaxy.structures.splits import Split, kfold, random_split
     from epitaxy.structures.table import StructureTable
+    from epitaxy.studies.budget import budget
     from epitaxy.studies.report import study_report
     from epitaxy.studies.results import study_results
     from epitaxy.studies.run import run_study
+    from epitaxy.studies.scaling import scaling
     from epitaxy.studies.status import study_status
 
 _HOMES = {
@@ -44,22 +49,28 @@ _HOMES = {
     "StructureTable": "epitaxy.structures.table",
     "analyse_gates": "epitaxy.recipes.analyse_gates",
     "analyse_shift": "epitaxy.recipes.analyse_shift",
+    "budget": "epitaxy.studies.budget",
+    "data_report": "epitaxy.reports.data_report",
     "evaluate": "epitaxy.recipes.evaluate",
     "export_checkpoint": "epitaxy.recipes.exporting",
     "finetune": "epitaxy.recipes.finetune",
     "finetune_best": "epitaxy.recipes.best_source",
+    "fit": "epitaxy.fitting.fit",
     "import_checkpoint": "epitaxy.recipes.importing",
     "kfold": "epitaxy.structures.splits",
     "load_model": "epitaxy.checkpoints.model_files",
+    "matbench": "epitaxy.fitting.matbench",
     "merge_tables": "epitaxy.structures.merging",
     "mixture": "epitaxy.recipes.mixture",
     "predict": "epitaxy.recipes.predict",
+    "predict_prototype": "epitaxy.recipes.predict",
     "random_split": "epitaxy.structures.splits",
     "read_run": "epitaxy.recipes.running",
     "read_structures": "epitaxy.structures.reading",
     "read_table": "epitaxy.structures.reading",
     "run_study": "epitaxy.studies.run",
     "same_material": "epitaxy.structures.matching",
+    "scaling": "epitaxy.studies.scaling",
     "show_plan": "epitaxy.recipes.finetune",
     "study_report": "epitaxy.studies.report",
     "study_results": "epitaxy.studies.results",
@@ -75,22 +86,28 @@ __all__ = [
     "StructureTable",
     "analyse_gates",
     "analyse_shift",
+    "budget",
+    "data_report",
     "evaluate",
     "export_checkpoint",
     "finetune",
     "finetune_best",
+    "fit",
     "import_checkpoint",
     "kfold",
     "load_model",
+    "matbench",
     "merge_tables",
     "mixture",
     "predict",
+    "predict_prototype",
     "random_split",
     "read_run",
     "read_structures",
     "read_table",
     "run_study",
     "same_material",
+    "scaling",
     "show_plan",
     "study_report",
     "study_results",

@@ -32,14 +32,18 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 def test_there_are_commands():
     documented = {
         "analyse",
+        "budget",
         "data",
         "train",
         "finetune",
+        "fit",
         "mixture",
         "predict",
         "evaluate",
+        "matbench",
         "import",
         "export",
+        "scaling",
         "study",
         "zoo",
         "demo",
@@ -47,9 +51,9 @@ def test_there_are_commands():
     assert {path[0] for path in COMMANDS if path} == documented
     assert {path for path in COMMANDS if len(path) == 2} == {
         *(("data", name) for name in ("info", "convert", "merge", "select", "split")),
-        *(("zoo", name) for name in ("list", "show")),
+        *(("zoo", name) for name in ("list", "show", "pull", "push")),
         *(("analyse", name) for name in ("shift", "gates")),
-        *(("study", name) for name in ("run", "status", "results", "report")),
+        *(("study", name) for name in ("list", "show", "run", "status", "results", "report")),
     }
 
 

@@ -1,5 +1,6 @@
 """`epitaxy study`, and the example of its page."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 import yaml
 
 from epitaxy.cli.study import _time
-from salts import in_memory
+from epitaxy.core.properties import PropertySpec
+from epitaxy.studies.study_file import ready_names, show_study
+from salts import GAPS, IDS, in_memory
 
 PAGE = Path(__file__).parents[2] / "docs" / "studies.md"
 STUDY = """
@@ -52,6 +55,52 @@ def test_a_study_from_file_to_report(epitaxy, file):
     assert "| mse | gap |" in report
 
 
+def test_the_shipped_studies_are_listed_and_shown(epitaxy):
+    listed = epitaxy("study", "list")
+    assert listed.code == 0
+    lines = listed.out.splitlines()
+    assert len(lines) == len(ready_names())
+    assert [line.split()[0] for line in lines] == ready_names()
+    assert "(245 combinations, quick 12; needs data_folder)" in listed.out
+    assert epitaxy("study", "show", "sparsity").out == show_study("sparsity")
+    assert "Did you mean 'sparsity'?" in epitaxy("study", "show", "sparsty").sentence
+
+
+def test_what_is_shown_can_be_copied_and_run(epitaxy, tmp_path):
+    task = "piezoelectric_tensor"
+    in_memory().with_property(PropertySpec(name="target"), list(GAPS.values())).to_parquet(
+        f"{task}.parquet"
+    )
+    parts = {"train": IDS[:20], "val": IDS[20:25], "test": IDS[25:]}
+    Path(f"{task}.splits.json").write_text(json.dumps({"seed0": parts}))
+    content = yaml.safe_load(epitaxy("study", "show", "sparsity").out)
+    content["base"] |= {"recipe": "default", "training": {"epochs": 2}}
+    content["axes"]["trial"] = [0]
+    Path("mine.yaml").write_text(yaml.safe_dump(content))
+    experts = "descriptors:composition,descriptors:geometry"
+    options = ("--data-folder", tmp_path, "--experts", experts, "--set", "k=[1, 2]")
+    found = epitaxy("study", "run", "mine.yaml", "--out", "out", *options, "--workers", 1)
+    assert found.code == 0, found.err
+    assert "2 runs: 2 finished now" in found.out
+    again = epitaxy("study", "run", "out/study.yaml", "--out", "out")
+    assert "0 finished now, 2 before" in again.out
+
+
+def test_what_a_shipped_study_lacks_is_said(epitaxy, tmp_path):
+    found = epitaxy("study", "run", "sparsity", "--out", "out")
+    assert "(1) The parameter 'data_folder' needs a value: --data-folder FOLDER." in found.sentence
+    assert "'experts' needs a value: --experts MODEL,MODEL,..." in found.sentence
+    found = epitaxy("study", "run", "sparsity", "--out", "out", "--set", "expert=a")
+    assert "Did you mean 'experts'?" in found.sentence
+    assert not Path("out").exists()
+
+
+def test_an_unknown_executor(epitaxy, file):
+    found = epitaxy("study", "run", file, "--out", "out", "--executor", "rey")
+    assert "Did you mean 'ray'?" in found.sentence
+    assert not Path("out").exists()
+
+
 @pytest.mark.slow
 def test_failures_are_listed(epitaxy, file):
     file.write_text(STUDY.replace("loss: [l1, mse]", "subset.size: [5, 500]"))
@@ -71,7 +120,9 @@ def test_mistakes_are_one_sentence(epitaxy, file):
     sentence = epitaxy("study", "run", file, "--out", "out").sentence
     assert "Did you mean 'target'?" in sentence
     assert "the axis 'sed'" in sentence.lower()
-    assert "cannot be read" in epitaxy("study", "run", "nosuch.yaml", "--out", "out").sentence
+    sentence = epitaxy("study", "run", "nosuch.yaml", "--out", "out").sentence
+    assert "There is no study file 'nosuch.yaml'" in sentence
+    assert "Did you mean 'study.yaml'?" in sentence
     for command in (["status", "."], ["results", ".", "--out", "r.csv"], ["report", "."]):
         assert "is not the folder of a study" in epitaxy("study", *command).sentence
 

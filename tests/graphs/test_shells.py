@@ -55,7 +55,7 @@ def test_shells_of_the_published_code(shared):
 def test_shells_survive_the_rounding_of_coordinates(shared):
     """A gap in a dense list of lengths may come near any tolerance, but it seldom does."""
     pq = pytest.importorskip("pyarrow.parquet")
-    rows = pq.read_table(shared / "datasets/devi2024/ph.parquet").slice(0, 300).to_pydict()
+    rows = pq.read_table(shared / "datasets/devi2024/ph.parquet").slice(0, 500).to_pydict()
     whole = cells(
         *(
             (np.reshape(a, (3, 3)), z, np.reshape(c, (-1, 3)))
@@ -64,19 +64,20 @@ def test_shells_survive_the_rounding_of_coordinates(shared):
             )
         )
     )
-    crystal = np.repeat(np.arange(300), np.diff(whole.offsets))
+    crystal = np.repeat(np.arange(500), np.diff(whole.offsets))
 
-    def share_changed(rule, recipe, digits):
+    def changed(rule, recipe, digits):
         rounded = whole._replace(frac_coords=np.round(whole.frac_coords, digits))
         found = (of_each_atom(rule(one, recipe)) for one in (whole, rounded))
         pairs = zip(*found, strict=True)
-        return len({crystal[i] for i, (a, b) in enumerate(pairs) if a != b}) / 300
+        return len({crystal[i] for i, (a, b) in enumerate(pairs) if a != b})
 
-    clean = {digits: share_changed(shells, CLEAN, digits) for digits in (8, 7, 6, 5, 4)}
+    default = CLEAN.model_copy(update={"neighbours": 12})
+    clean = {digits: changed(shells, default, digits) for digits in (8, 7, 6, 5, 4)}
     assert clean[8] == clean[7] == clean[6] == 0
-    assert clean[5] < 0.01
-    assert clean[4] < 0.05
-    assert share_changed(cgat, PUBLISHED, 6) > 0.1
+    assert clean[5] <= 1
+    assert clean[4] <= 3
+    assert changed(cgat, PUBLISHED, 6) > 50
 
 
 def test_published_shells_are_cut_where_the_list_ends():

@@ -18,6 +18,7 @@ from epitaxy.models.cgat import CGAT
 from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.nn.composition import Composition
 from epitaxy.training.config import TrainingConfig
+from epitaxy.training.losses import make_loss
 from epitaxy.training.schedules import Position, rates
 
 RECIPE = GraphRecipe(rule="cgat", neighbours=24, cutoff=18.0, merge_tolerance=0)
@@ -86,6 +87,7 @@ def networks(golden, variant, monkeypatch):
         act="relu",
         first=False,
         residual="plain" if variant == "C" else "rezero",
+        log_width=True,
     )
     head = Head(encoder.width, SPEC, TargetScaler(), config)
     both = torch.nn.ModuleList([encoder, head]).double()
@@ -196,6 +198,7 @@ def output(head):
         found[f"{ours}.alpha"] = (f"output_nn.rezeros.{i}.alpha", same)
     for kind in ("weight", "bias"):  # the second output is for robust losses alone
         found[f"1.mlp.output.{kind}"] = (f"output_nn.fc_out.{kind}", lambda v: v[:1])
+        found[f"1.log_width.{kind}"] = (f"output_nn.fc_out.{kind}", lambda v: v[1:])
     return found
 
 
@@ -224,15 +227,22 @@ def predicted(both, batch):
     return head(encoder(batch).crystal)
 
 
+def outputs(both, batch):
+    """Return predictions and log widths side by side, (4, 2)."""
+    encoder, head = both
+    return torch.stack(head.with_log_width(encoder(batch).crystal), dim=1)
+
+
 @RELEASED_VARIANTS
 def test_predictions(released):
     with torch.no_grad():
-        found = predicted(released.both, released.batch)
+        alone = predicted(released.both, released.batch)
+        found = outputs(released.both, released.batch)
         batch = released.batch.changed(lambda t: t.float() if t.is_floating_point() else t)
-        single = predicted(released.both.float(), batch)
-    close = {"rtol": 0, "atol": 1e-10}
-    assert_close(found, tensor(released.part("out64")[:, 0]), **close)
-    assert_close(single.double(), tensor(released.part("out32")[:, 0]), rtol=0, atol=1e-6)
+        single = outputs(released.both.float(), batch)
+    assert_close(alone, found[:, 0], rtol=0, atol=0)
+    assert_close(found, tensor(released.part("out64")), rtol=0, atol=1e-10)
+    assert_close(single.double(), tensor(released.part("out32")), rtol=0, atol=1e-6)
 
 
 @RELEASED_VARIANTS
@@ -277,6 +287,7 @@ def test_gradients(released, golden):
     ours = {
         released.names[name][0]: parameter.grad.norm().item()
         for name, parameter in released.both.named_parameters()
+        if not name.startswith("1.log_width")  # plain L1 does not read it
     }
     for name, norm in ours.items():
         assert norm == pytest.approx(norms.pop(name), rel=1e-9, abs=1e-12), name
@@ -300,6 +311,13 @@ def test_six_steps(released, golden, which):
         losses.append(loss.item())
         optimiser.step()
     np.testing.assert_allclose(losses, released.part(f"train_{which}"), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["robust_l1", "robust_l2"])
+def test_robust_losses(golden, name):
+    loss = make_loss(TrainingConfig(loss=name.replace("_", "-")), 1)
+    columns = [tensor(golden[f"loss/{key}"]) for key in ("output", "target", "log_std")]
+    assert loss(*columns).item() == pytest.approx(float(golden[f"loss/{name}"]), abs=1e-14)
 
 
 @pytest.mark.parametrize("period", [130, 90, 70, 7])

@@ -19,8 +19,13 @@ HISTORY = pd.DataFrame(np.linspace(0.1, 1.0, 35).reshape(5, 7), columns=list(COL
 )
 
 
-WITHOUT_UNIT = {"gate_heat_map", "shift_scatter"}
-"""Figures of pure numbers; they have tests in files of their own."""
+WITHOUT_UNIT = {
+    *("budget_curves", "budget_map", "gate_heat_map"),
+    *("scaling_lines", "scaling_worth", "shift_scatter"),
+    *("change_bars", "crystal_systems", "error_by_size", "interval_dots", "periodic_table"),
+    *("property_violins", "strategy_circle", "transfer_heat_map"),
+}
+"""Figures of pure numbers, or of other frames; they have tests in files of their own."""
 
 
 def draw(samples, name, seed=0, **more):

@@ -49,7 +49,7 @@ STUDY = {
 class Here:
     """Executes tasks in this process, at once."""
 
-    def __init__(self, folder, workers=None):
+    def __init__(self, folder, *, workers=None, **_place):
         self.workers, self.done = workers or 1, []
 
     def submit(self, task):

@@ -174,12 +174,27 @@ def test_workers_share_cores_and_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "available_memory", lambda: 5 * local.MEMORY)
     executor = LocalExecutor(tmp_path)
     assert executor.workers == 5
-    threads = [LocalExecutor(tmp_path, n)._environment["OMP_NUM_THREADS"] for n in (1, 4, 16)]
+    threads = [
+        LocalExecutor(tmp_path, workers=n)._environment["OMP_NUM_THREADS"] for n in (1, 4, 16)
+    ]
     assert threads == ["8", "2", "1"]
     monkeypatch.setattr(local, "available_memory", lambda: 0)
     assert LocalExecutor(tmp_path).workers == 1
     with pytest.raises(ValueError, match="at least one worker"):
-        LocalExecutor(tmp_path, 0)
+        LocalExecutor(tmp_path, workers=0)
+    for wrong in ({"gpus": 1.0}, {"address": "auto"}):
+        with pytest.raises(ValueError, match="use the executor 'ray'"):
+            LocalExecutor(tmp_path, **wrong)
+
+
+def test_cores_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setattr(local, "available_memory", lambda: 100 * local.MEMORY)
+    executor = LocalExecutor(tmp_path, cpus=3)
+    assert executor.workers == 2
+    assert executor._environment["OMP_NUM_THREADS"] == "3"
+    with pytest.raises(ValueError, match="at least one cpu, but cpus = 0 came"):
+        LocalExecutor(tmp_path, cpus=0)
 
 
 def test_available_memory():

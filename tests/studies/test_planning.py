@@ -5,9 +5,10 @@ import json
 import pytest
 
 from epitaxy.core.errors import InputError
-from epitaxy.studies.config import Study, read_study
+from epitaxy.studies.config import Study
 from epitaxy.studies.expanding import combinations, filled, nested, normalised, plan, update
 from epitaxy.studies.run import plan_study, run_study
+from epitaxy.studies.study_file import read_study
 from epitaxy.studies.verbs import arguments_of
 
 
@@ -199,10 +200,11 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_started(study, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_every_verb_takes_a_subset():
+def test_every_verb_that_trains_takes_a_subset():
     taken = arguments_of()
-    assert taken.keys() == {"train", "finetune", "mixture"}
-    assert all("subset" in names and "data" in names for names in taken.values())
+    assert taken.keys() == {"train", "finetune", "mixture", "merge"}
+    assert all("data" in names for names in taken.values())
+    assert {verb for verb, names in taken.items() if "subset" not in names} == {"merge"}
     assert not any({"out", "overwrite", "options"} & names for names in taken.values())
 
 

@@ -2,12 +2,14 @@
 
 import pytest
 
-from epitaxy.studies.scheduling import schedule
+from epitaxy.studies.scheduling import DEATHS, schedule
 from epitaxy.studies.tasks import Outcome, Task
 
 
 class Pretends:
     """Ends tasks in the order in which they came; those in ``faults`` fail so many times."""
+
+    died = False
 
     def __init__(self, workers=1, **faults):
         self.workers, self.faults, self.busy, self.most = workers, faults, [], 0
@@ -21,7 +23,13 @@ class Pretends:
         chosen = self.busy.pop(0)
         left = self.faults.get(chosen, 0)
         self.faults[chosen] = left - 1
-        return Outcome(chosen, 1.0, "it broke" if left > 0 else "")
+        return Outcome(chosen, 1.0, "it broke" if left > 0 else "", died=self.died)
+
+
+class Dies(Pretends):
+    """Lets processes die instead."""
+
+    died = True
 
 
 def run(executor, **needs):
@@ -78,3 +86,23 @@ def test_two_failures_lose_what_needs_the_run_and_nothing_else(workers):
 def test_two_parents_of_which_one_fails():
     events = run(Pretends(2, a=2), a=(), b=(), c=("a", "b"))
     assert ends(events) == {"a": "failed", "b": "finished", "c": "not run"}
+
+
+def test_a_run_whose_process_dies_goes_on_several_times():
+    events = run(Dies(a=DEATHS - 1), a=())
+    assert events.count("a retried") == DEATHS - 1
+    assert events[-1] == "a finished"
+    events = run(Dies(a=DEATHS), a=(), b=("a",), c=())
+    assert ends(events) == {"a": "failed", "b": "not run", "c": "finished"}
+    assert events.count("a started") == DEATHS
+
+
+def test_the_number_of_workers_may_change():
+    class Grows(Pretends):
+        def wait(self):
+            self.workers = 3
+            return super().wait()
+
+    executor = Grows(1)
+    run(executor, a=(), b=(), c=(), d=(), e=())
+    assert executor.most == 3

@@ -12,11 +12,12 @@ import pytest
 
 from epitaxy.core.errors import InputError
 from epitaxy.recipes.running import read_run
+from epitaxy.results.summary import mean_ranks, summary
 from epitaxy.studies import status
 from epitaxy.studies.config import Compare
 from epitaxy.studies.expanding import Plan, PlannedRun
 from epitaxy.studies.folder import StudyFolder
-from epitaxy.studies.report import mean_ranks, study_report, summary
+from epitaxy.studies.report import study_report
 from epitaxy.studies.results import study_results
 from epitaxy.studies.run import run_study
 from epitaxy.studies.status import study_status
@@ -146,7 +147,7 @@ def test_states_come_from_folders_and_log(study, here, monkeypatch, tmp_path):
     done = run_study(study(), "out", dry_run=True)
     folder = StudyFolder("out")
     folder.root.mkdir()
-    from epitaxy.studies.config import read_study
+    from epitaxy.studies.study_file import read_study
 
     folder.write(read_study(study())[0], done.plan, "")
     first, second, third, *rest = done.plan.runs
@@ -177,7 +178,7 @@ def test_a_status_of_a_thousand_runs_is_quick(study, here):
     plan = run_study(path, "out", dry_run=True).plan
     folder = StudyFolder("out")
     folder.root.mkdir()
-    from epitaxy.studies.config import read_study
+    from epitaxy.studies.study_file import read_study
 
     folder.write(read_study(path)[0], plan, "")
     log("out", ("began", {"workers": 2}))

@@ -104,6 +104,42 @@ def test_other_balances_learn_nothing(balance):
     assert not loss.state_dict()
 
 
+ROBUST = pytest.mark.parametrize("name", ["robust-l1", "robust-l2"])
+
+
+@ROBUST
+def test_the_width_that_a_robust_loss_learns_is_that_of_the_error(name):
+    """Where all errors are 3, the standard deviation of L1 is sqrt(2) times that, of L2 3."""
+    loss = make_loss(TrainingConfig(loss=name), 1)
+    width = torch.zeros(1, 1, requires_grad=True)
+    optimiser = torch.optim.Adam([width], lr=0.1)
+    for _ in range(500):
+        optimiser.zero_grad()
+        loss(torch.zeros(1, 1), torch.full((1, 1), 3.0), width).backward()
+        optimiser.step()
+    expected = 3 * (math.sqrt(2) if name == "robust-l1" else 1)
+    assert width.exp().item() == pytest.approx(expected, rel=1e-3)
+
+
+@ROBUST
+def test_unknown_labels_have_no_part_in_robust_losses(name):
+    loss = make_loss(TrainingConfig(loss=name), 2)
+    prediction, widths = torch.randn(2, 3, 2).requires_grad_().unbind()
+    target = torch.tensor([[0.0, NAN], [1.0, -2.0], [NAN, NAN]])
+    known = torch.isfinite(target)
+    value = loss(prediction, target, widths)
+    one = make_loss(TrainingConfig(loss=name), 1)
+    alone = one(*(t[known][:, None] for t in (prediction, target, widths)))
+    assert_close(value, alone)
+    for slope in torch.autograd.grad(value, [prediction, widths]):
+        assert ((slope == 0) == ~known).all()
+
+
+def test_robust_losses_of_several_properties_have_one_kind_of_width():
+    with pytest.raises(ValueError, match="robust losses learn widths themselves"):
+        TrainingConfig(loss="robust-l1", balance="uncertainty")
+
+
 STEPS, EPOCHS = 5, 8
 
 

@@ -89,6 +89,7 @@ def test_strategies_in_words(name):
     heads = {"head-hidden", "head-output"}
     assert training("full") == training("layer-decay") == {*encoder, *heads}
     assert training("head") == {"head-output"}
+    assert training("regression-head") == heads
     assert training("new-head") == heads
     convs = [g.name for g in groups if "conv" in g.tags]
     two_body = {g.name for g in groups if "two-body" in g.tags}

@@ -15,6 +15,8 @@ Transform = Literal["identity", "log", "log1p"]
 Scaling = Literal["none", "standardise", "min-max", "zero-filled"]
 """``zero-filled`` standardises by statistics in which rows that are not for training or validation
 have the label zero (an accident of the code of Chang 2022)."""
+SOURCE = "source"
+"""Scaling that fits nothing: the constants of the source model go on (Hoffmann 2023, code)."""
 EQUAL = 1e-12
 """Relative difference below which labels are equal; the rounding of a mean is no spread."""
 

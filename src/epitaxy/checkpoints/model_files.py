@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import atomic_file, write_json
+from epitaxy.core.files import atomic_file, cache_folder, write_json
 from epitaxy.models.property_model import PropertyModel
 
 FORMAT = "epitaxy-model"
@@ -96,7 +96,7 @@ def check_fit(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], origi
 
 
 def model_folder(source: str | Path) -> Path:
-    """Return the folder of a run or of a zoo model.
+    """Return the folder of a run or of a zoo model, shipped or pulled.
 
     Raises:
         InputError: there is no such model.
@@ -104,9 +104,11 @@ def model_folder(source: str | Path) -> Path:
     text = str(source)
     if text.startswith(ZOO):
         name = text.removeprefix(ZOO)
-        if name not in zoo_names():
-            raise unknown("zoo model", name, zoo_names())
-        return zoo_folder() / name
+        if name in zoo_names():
+            return zoo_folder() / name
+        if name in pulled_names():
+            return pulled_folder() / name
+        raise unknown("zoo model", name, [*zoo_names(), *pulled_names()])
     folder = Path(source)
     if not (folder / "model.json").is_file():
         raise InputError(
@@ -157,6 +159,17 @@ def zoo_folder() -> Path:
 def zoo_names() -> list[str]:
     """Return the names of the shipped models."""
     return sorted(path.parent.name for path in zoo_folder().glob("*/model.json"))
+
+
+def pulled_folder() -> Path:
+    """Return the folder of the models that were pulled from elsewhere."""
+    return cache_folder() / "zoo"
+
+
+def pulled_names() -> list[str]:
+    """Return the names of the models that were pulled from elsewhere."""
+    found = (pulled_folder().glob(f"[!.]*/{name}") for name in ("model.json", "fit.json"))
+    return sorted({path.parent.name for paths in found for path in paths})
 
 
 def _read_header(path: Path) -> dict[str, Any]:

@@ -45,11 +45,28 @@ class Method(StrEnum):
 
 
 @app.command()
-def info(data: Data) -> None:
+def info(
+    data: Data,
+    target: Annotated[
+        str | None, typer.Option(help="Property to look at: missing, extreme, how distributed.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a page with figures of the data.")
+    ] = None,
+) -> None:
     """Print rows, elements, properties and what was dropped."""
     from epitaxy.structures.info import data_info
+    from epitaxy.structures.reading import read_table
+    from epitaxy.structures.understanding import understand
 
-    typer.echo(data_info(data).text())
+    if target is None:
+        typer.echo(data_info(data).text())
+    else:
+        typer.echo("\n".join(understand(read_table(data, target=target), target).lines()))
+    if report is not None:
+        from epitaxy.reports.data_report import data_report
+
+        typer.echo(f"Page: {data_report(data, report)}")
 
 
 @app.command()

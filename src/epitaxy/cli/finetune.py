@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from epitaxy.recipes.running import Run as AnyRun
 
 STRATEGIES = (
-    "full, head, new-head[:linear], last-conv, two-body, three-body, layer-decay[:FACTOR] or "
-    "freeze-to:GROUP; with +new-head[:linear] behind it, with a new head."
+    "full, head, regression-head, new-head[:linear], last-conv, two-body, three-body, "
+    "layer-decay[:FACTOR] or freeze-to:GROUP; with +new-head[:linear] behind it, with a new head."
 )
 Strategy = Annotated[str, typer.Option(help=STRATEGIES)]
 FROM = "Run folder or zoo:NAME; several with commas, or zoo:*: the validation error decides."
+SCALING = "standardise, min-max, none, by the training rows; source: as the source model."
+NO_SOURCE = "--from is missing: give a run folder or zoo:NAME (see: epitaxy zoo list)."
 USAGE = (
     "Fine-tuning needs the data, --target and --out: "
     "epitaxy finetune DATA --target NAME --from MODEL --out RUN."
@@ -36,6 +38,7 @@ def command(
     unit: o.Unit = None,
     transform: o.Transform = None,
     recipe: o.Recipe = "default",
+    scaling: Annotated[str | None, typer.Option(help=SCALING)] = None,
     config: o.Config = None,
     epochs: o.Epochs = None,
     batch_size: o.BatchSize = None,
@@ -54,9 +57,7 @@ def command(
     from epitaxy.recipes import finetune as recipes
 
     if not from_model:
-        raise InputError(
-            "--from is missing: give a run folder or zoo:NAME (see: epitaxy zoo list)."
-        )
+        raise InputError(NO_SOURCE)
     if show_plan:
         typer.echo(recipes.show_plan(from_model, strategy, target=target))
         return
@@ -73,6 +74,7 @@ def command(
         unit=unit,
         transform=transform,
         recipe=recipe,
+        scaling=scaling,
         training=o.training(
             config,
             assignments,

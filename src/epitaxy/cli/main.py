@@ -13,14 +13,18 @@ import typer
 
 from epitaxy.cli import (
     analyse,
+    budget,
     data,
     demo,
     evaluate,
     exporting,
     finetune,
+    fit,
     importing,
+    matbench,
     mixture,
     predict,
+    scaling,
     study,
     train,
     zoo,
@@ -36,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data")
+app.command("fit")(fit.command)
 app.command("train")(train.command)
 app.command("finetune")(finetune.command)
 app.command("mixture")(mixture.command)
@@ -43,6 +48,9 @@ app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(study.app, name="study")
+app.command("scaling")(scaling.command)
+app.command("budget")(budget.command)
+app.command("matbench")(matbench.command)
 app.command("import")(importing.command)
 app.command("export")(exporting.command)
 app.add_typer(zoo.app, name="zoo")

@@ -7,17 +7,41 @@ from typing import Annotated
 
 import typer
 
+from epitaxy.core.errors import InputError
+
+SHOWN = ("id", "property", "y_pred", "y_lower", "y_upper", "unit", "domain")
+ELEMENTS = "With --prototype: Sr=Ca,Ba (repeat), or a CSV file of rows under the old elements."
+VOLUME = "With --prototype: its cell (prototype), or scaled to usual bond lengths (predicted)."
+USAGE = (
+    "Prediction needs structures, or a prototype with elements: epitaxy predict RUN FILES..., or "
+    "epitaxy predict RUN --prototype FILE --elements Sr=Ca,Ba."
+)
+
 
 def command(
     run: Annotated[str, typer.Argument(help="Run folder or zoo:NAME.")],
-    structures: Annotated[list[str], typer.Argument(help="Files, folders or tables of crystals.")],
+    structures: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders or tables of crystals; - for standard input."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    prototype: Annotated[
+        Path | None, typer.Option(help="Structure file whose elements are replaced.")
+    ] = None,
+    elements: Annotated[list[str] | None, typer.Option(help=ELEMENTS)] = None,
+    volume: Annotated[str, typer.Option(help=VOLUME)] = "prototype",
 ) -> None:
     """Predict the properties of new crystals."""
-    from epitaxy.recipes.predict import predict
+    from epitaxy.recipes import predict as recipes
 
-    frame = predict(run, structures, out)
+    if bool(structures) == bool(prototype) or bool(prototype) != bool(elements):
+        raise InputError(USAGE)
+    if prototype is None:
+        frame = recipes.predict(run, structures or [], out)
+    else:
+        frame = recipes.predict_prototype(run, prototype, elements or [], out, volume=volume)
     if out is None:
-        typer.echo(frame[["id", "property", "y_pred", "unit"]].to_csv(index=False), nl=False)
+        shown = [name for name in SHOWN if name in frame and not frame[name].isna().all()]
+        typer.echo(frame[shown].to_csv(index=False), nl=False)
     else:
         typer.echo(f"{frame['id'].nunique()} crystals predicted: {out}")

@@ -17,23 +17,72 @@ SHOWN = 20
 """Lines of a list that is printed."""
 
 
+@app.command("list")
+def list_() -> None:
+    """List the studies that are shipped."""
+    from epitaxy.studies.study_file import ready_studies
+
+    for study in ready_studies():
+        needs = f"; needs {', '.join(study.needs)}" if study.needs else ""
+        size = f"{study.size} combinations, quick {study.quick_size}"
+        typer.echo(f"{study.name:18s} {study.about} ({size}{needs})")
+
+
+@app.command()
+def show(study: Annotated[str, typer.Argument(help="Name of a shipped study.")]) -> None:
+    """Print the file of a study, to be copied and changed."""
+    from epitaxy.studies.study_file import show_study
+
+    typer.echo(show_study(study).rstrip())
+
+
 @app.command()
 def run(
-    study: Annotated[Path, typer.Argument(help="YAML file of the study.")],
+    study: Annotated[str, typer.Argument(help="YAML file, or name of a shipped study.")],
     out: Annotated[Path, typer.Option(help="Folder to write, or to go on with.")],
     *,
+    quick: Annotated[bool, typer.Option("--quick", help="The small size of the study.")] = False,
+    data_folder: Annotated[
+        Path | None, typer.Option(help="Value of the parameter data_folder.")
+    ] = None,
+    experts: Annotated[
+        str | None, typer.Option(help="Value of the parameter experts: MODEL,MODEL,...")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Value of any parameter, NAME=VALUE (repeat)."),
+    ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes; by default one per core, fewer if memory is short."),
+        int | None, typer.Option(min=1, help="Runs at the same time; by default all that fit.")
+    ] = None,
+    executor: Annotated[str, typer.Option(help="local, or ray.")] = "local",
+    cpus: Annotated[int | None, typer.Option(min=1, help="Cores of each run.")] = None,
+    gpus: Annotated[float, typer.Option(min=0.0, help="Graphics cards of each run (ray).")] = 0.0,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, auto for the one of this machine.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the file and list the runs.")
     ] = False,
 ) -> None:
     """Execute what is not finished; stopped runs continue where they were."""
+    from epitaxy.recipes.options import parse_assignments
     from epitaxy.studies.run import run_study
 
-    done = run_study(study, out, workers=workers, dry_run=dry_run)
+    values = {"data_folder": data_folder and str(data_folder), "experts": experts}
+    given = {name: value for name, value in values.items() if value is not None}
+    done = run_study(
+        study,
+        out,
+        parameters={**parse_assignments(assignments or []), **given},
+        quick=quick,
+        workers=workers,
+        dry_run=dry_run,
+        executor=executor,
+        cpus=cpus,
+        gpus=gpus,
+        address=address,
+    )
     if dry_run:
         typer.echo(_planned(done))
         return
@@ -86,13 +135,22 @@ def results(
 
 
 @app.command()
-def report(folder: Folder) -> None:
-    """Write means over trials and changes against the baseline."""
+def report(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, or a CSV of results.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; by default the folder of the study.")
+    ] = None,
+    *,
+    rules: Annotated[
+        Path | None, typer.Option(help="YAML file: which columns of the CSV are what.")
+    ] = None,
+) -> None:
+    """Write means over trials and changes against the baseline, with figures and a page."""
     from epitaxy.studies.report import study_report
 
-    found = study_report(folder)
+    found = study_report(study, out, rules=rules)
     typer.echo((found.folder / "report.md").read_text(encoding="utf-8").rstrip())
-    typer.echo(f"Written: {found.folder}/report.md and report.csv")
+    typer.echo(f"Written: {found.folder}/report.html, report.md, report.csv and figures/")
 
 
 def _planned(done: StudyRun) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class PropertySpec(BaseModel):
@@ -26,6 +28,16 @@ class PropertySpec(BaseModel):
     source: str = ""
     licence: str = ""
     citation: str = ""
+    functional: str = ""
+    """Level of theory of computed values: PBE, SCAN, TBmBJ, ...; empty where not known."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        # Runs from before functionals were recorded keep their hash.
+        if not self.functional:
+            fields.pop("functional", None)
+        return fields
 
     @property
     def axis(self) -> str:

@@ -54,13 +54,20 @@ def predict_loader(
 
 
 def predict_table(
-    model: PropertyModel, table: StructureTable, *, cache: Path | None = None
+    model: PropertyModel,
+    table: StructureTable,
+    *,
+    cache: Path | None = None,
+    label: str = "predicting",
 ) -> Predicted:
-    """Build the graphs that the model was made for and predict every crystal of ``table``."""
+    """Build the graphs that the model was made for and predict every crystal of ``table``.
+
+    ``label`` stands before the progress; an empty one shows none.
+    """
     store = build_inputs(table, model.recipe, model.encoder.needs, cache=cache)
     rows, failures = store.subset(table.ids)
     loader = CrystalLoader(store, rows, batch_size=BATCH)
-    values = predict_loader(model, loader, label="predicting")
+    values = predict_loader(model, loader, label=label)
     return Predicted(store.ids[rows], values, (*table.dropped, *failures))
 
 

@@ -151,6 +151,11 @@ class CGAT(Encoder):
                 "the graphs to the model."
             )
 
+    @property
+    def reads_lengths(self) -> bool:
+        """No: a bond is the number of its shell."""
+        return False
+
     def settings(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild the network."""
         return dict(self._settings)

@@ -14,6 +14,8 @@ from epitaxy.batches.inputs import Needs
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
 
+COMPOSITIONAL = frozenset({"composition", "magpie"})
+"""Descriptors that read the formula alone."""
 FARTHEST = 10.0
 """Standardised descriptors are cut here: a crystal unlike all others must not blow up a network."""
 
@@ -53,6 +55,11 @@ class FixedVectors(Encoder):
     def needs(self) -> Needs:
         """The table."""
         return {self.table: self.descriptor}
+
+    @property
+    def reads_lengths(self) -> bool:
+        """Whether the descriptor is more than the composition."""
+        return self.descriptor not in COMPOSITIONAL
 
     def settings(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild it."""

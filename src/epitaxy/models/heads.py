@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from torch import Tensor, nn
 
 from epitaxy.batches.scalers import TargetScaler
@@ -27,10 +33,23 @@ class HeadConfig(BaseModel):
     residual: Residual = "none"
     """Hidden layers add their input (plain), the rest times a learned factor (rezero, that of
     Hoffmann 2023)."""
+    log_width: bool = False
+    """A second output, the log of the width of the error; robust losses add and learn it."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        # Runs from before there were widths keep their hash.
+        if not self.log_width:
+            fields.pop("log_width", None)
+        return fields
 
 
 class Head(nn.Module):
     """Maps crystal vectors (B, width) to one property on the learning scale (B,)."""
+
+    log_width: nn.Linear | None
+    """Second output, None without."""
 
     def __init__(
         self,
@@ -42,12 +61,29 @@ class Head(nn.Module):
         super().__init__()
         self.config = config or HeadConfig()
         self.spec, self.scaler = spec, scaler
-        self.mlp = MLP(width, **self.config.model_dump())
+        self.mlp = MLP(width, **self.config.model_dump(exclude={"log_width"}))
+        self.log_width = (
+            nn.Linear(self.mlp.output.in_features, 1) if self.config.log_width else None
+        )
 
     def forward(self, crystal: Tensor) -> Tensor:
         """(B, width) -> (B,) on the learning scale."""
         out: Tensor = self.mlp(crystal)
         return out
+
+    def with_log_width(self, crystal: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, width) -> prediction (B,) and log of the width of its error (B,), learning scale."""
+        assert self.log_width is not None
+        inner = self.mlp.inner(crystal)
+        return self.mlp.output(inner).squeeze(-1), self.log_width(inner).squeeze(-1)
+
+    def add_log_width(self) -> None:
+        """Give the head a second output with fresh weights, unless it has one."""
+        if self.log_width is None:
+            self.config = self.config.model_copy(update={"log_width": True})
+            like = self.mlp.output.weight
+            layer = nn.Linear(self.mlp.output.in_features, 1)
+            self.log_width = layer.to(device=like.device, dtype=like.dtype)
 
     @torch.no_grad()
     def rescale(self, before: TargetScaler) -> None:

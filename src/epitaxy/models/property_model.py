@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,15 @@ from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import encoder_kind
 from epitaxy.models.encoder import DepthGroup, Encoder
 from epitaxy.models.heads import Head, HeadConfig
+
+
+class Outputs(NamedTuple):
+    """What a model says of B crystals on the learning scale."""
+
+    prediction: Tensor
+    """(B, P)."""
+    log_widths: Tensor | None
+    """(B, P) logs of the widths of the errors, None unless every head has them."""
 
 
 class PropertyModel(nn.Module):
@@ -81,6 +90,7 @@ class PropertyModel(nn.Module):
         if hidden:
             groups.append(DepthGroup("head-hidden", hidden, frozenset({"head"})))
         output = tuple(head.mlp.output for head in heads)
+        output += tuple(head.log_width for head in heads if head.log_width is not None)
         return [*groups, DepthGroup("head-output", output, frozenset({"head", "output"}))]
 
     def forward(self, batch: CrystalBatch, *, start: int = 0) -> Tensor:
@@ -89,11 +99,24 @@ class PropertyModel(nn.Module):
         ``start`` is the first depth group of the encoder to run; beyond the last one the batch's
         cached crystal vectors are taken.
         """
-        if start > len(self.encoder.depth_groups()):
-            crystal = batch.state["crystal"]
-        else:
-            crystal = self.encoder(batch, start=start).crystal
+        crystal = self._crystal(batch, start)
         return torch.stack([head(crystal) for head in self.heads], dim=1)
+
+    def outputs(self, batch: CrystalBatch, *, start: int = 0) -> Outputs:
+        """Return predictions as `forward`, and the widths of their errors where there are any."""
+        heads = [self.head(name) for name in self.names]
+        if any(head.log_width is None for head in heads):
+            return Outputs(self(batch, start=start), None)
+        crystal = self._crystal(batch, start)
+        predicted, widths = zip(*(head.with_log_width(crystal) for head in heads), strict=True)
+        return Outputs(torch.stack(predicted, dim=1), torch.stack(widths, dim=1))
+
+    def _crystal(self, batch: CrystalBatch, start: int) -> Tensor:
+        """Return the crystal vectors, (B, width)."""
+        if start > len(self.encoder.depth_groups()):
+            return batch.state["crystal"]
+        crystal: Tensor = self.encoder(batch, start=start).crystal
+        return crystal
 
     def to_physical(self, scaled: Tensor) -> Tensor:
         """(B, P) on the learning scale -> physical units, float64."""

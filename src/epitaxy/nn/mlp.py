@@ -92,11 +92,15 @@ class MLP(nn.Module):
             return nn.Linear(inputs, outputs)
         return ResidualLayer(inputs, outputs, self.act, rezero=self.residual == "rezero")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, width) -> (B,)."""
+    def inner(self, x: Tensor) -> Tensor:
+        """(B, width) -> (B, last hidden width): what the output layer reads."""
         if self.first:
             x = self.act(x)
         for layer in self.hidden:
             x = self.act(layer(x)) if self.residual == "none" else layer(x)
-        out: Tensor = self.output(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width) -> (B,)."""
+        out: Tensor = self.output(self.inner(x))
         return out.squeeze(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from epitaxy.batches.inputs import Needs, build_inputs
 from epitaxy.batches.loader import CrystalLoader
-from epitaxy.batches.scalers import Scaling, TargetScaler, Transform
+from epitaxy.batches.scalers import SOURCE, Scaling, TargetScaler, Transform
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file, cache_folder
 from epitaxy.core.properties import PropertySpec
@@ -39,6 +39,8 @@ class Labelled:
     split: Split
     store: GraphStore
     dropped: tuple[Dropped, ...]
+    source_scalers: Mapping[str, TargetScaler] = field(default_factory=dict)
+    """Property -> scaler of the model that is carried over, where there is one."""
 
     def ids(self, part: str) -> list[str]:
         """Return the ids of a part that have a graph, in the order of the split."""
@@ -51,14 +53,23 @@ class Labelled:
         return np.stack([self.table.values[name][rows] for name in self.specs], axis=1)
 
     def fit_scalers(self, scaling: str) -> dict[str, TargetScaler]:
-        """Fit one scaler per property on the training part.
+        """Fit one scaler per property on the training part, or take those of the source model.
 
         Raises:
-            InputError: transform or scaling is not known, or does not suit the labels.
+            InputError: transform or scaling is not known, or does not suit labels or model.
         """
+        scalers = self._kept_scalers() if scaling == SOURCE else self._fitted_scalers(scaling)
+        if not np.isfinite(self.scaled_labels("val", scalers)).any():
+            raise InputError(
+                "The val part of the split has no value for which the transform is defined; use "
+                "another split, or the transform 'identity'."
+            )
+        return scalers
+
+    def _fitted_scalers(self, scaling: str) -> dict[str, TargetScaler]:
         how: Scaling = _one_of("scaling", scaling, Scaling)
         labels = self._zero_filled() if how == "zero-filled" else self.labels("train")
-        scalers = {
+        return {
             name: TargetScaler.fit(
                 labels[:, p],
                 name=name,
@@ -67,12 +78,22 @@ class Labelled:
             )
             for p, (name, spec) in enumerate(self.specs.items())
         }
-        if not np.isfinite(self.scaled_labels("val", scalers)).any():
-            raise InputError(
-                "The val part of the split has no value for which the transform is defined; use "
-                "another split, or the transform 'identity'."
-            )
-        return scalers
+
+    def _kept_scalers(self) -> dict[str, TargetScaler]:
+        for name, spec in self.specs.items():
+            if name not in self.source_scalers:
+                raise InputError(
+                    f"The scaling {SOURCE!r} of {name!r} keeps the constants of a model, but "
+                    "none is fine-tuned here; use standardise, min-max or none."
+                )
+            kept = self.source_scalers[name].transform
+            if kept != spec.transform:
+                raise InputError(
+                    f"The scaling {SOURCE!r} keeps the scale {kept!r} of the source model, but "
+                    f"{name!r} is learned on {spec.transform!r}; give the same transform, or "
+                    "another scaling."
+                )
+        return dict(self.source_scalers)
 
     def _zero_filled(self) -> np.ndarray:
         """Return (rows of the table, P) labels, zero outside training and validation."""

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.errors import InputError
-from epitaxy.evaluation.predicting import predict_table
+from epitaxy.evaluation.bundle import Bundle
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import read_targets
-from epitaxy.recipes.predict import keep_input
+from epitaxy.recipes.predict import keep_input, open_model, predicted_by
 from epitaxy.results.metrics import mae_interval, metrics, rescaled
 from epitaxy.results.predictions import make_predictions, write_predictions
 from epitaxy.structures.table import StructureTable
@@ -22,7 +21,7 @@ logger = logging.getLogger("epitaxy")
 
 
 def evaluate(
-    run: str | Path | PropertyModel,
+    run: str | Path | PropertyModel | Bundle,
     data: str | Path | StructureTable,
     target: str,
     out: str | Path | None = None,
@@ -32,7 +31,7 @@ def evaluate(
     """Score a model on all labelled rows of ``data``.
 
     Args:
-        run: run folder, ``zoo:NAME`` or a loaded model.
+        run: run folder (a bundle of `fit`, too), ``zoo:NAME`` or a loaded model.
         data: whatever `read_table` reads.
         target: column with the known values, in the unit of the model. A model of one property is
             scored on it whatever its name; of several, the one called ``target`` is meant.
@@ -51,7 +50,7 @@ def evaluate(
     """
     if out is not None:
         keep_input(out, [data])
-    model = run if isinstance(run, PropertyModel) else load_model(run)
+    model = open_model(run)
     if len(model.names) > 1 and target not in model.names:
         raise InputError(
             f"The model predicts {', '.join(model.names)}, but not {target!r}; name one of these."
@@ -66,7 +65,7 @@ def evaluate(
             "convert the column first."
         )
     labelled = np.isfinite(known)
-    predicted = predict_table(model, table.select(labelled).with_dropped(table.dropped))
+    predicted = predicted_by(model, table.select(labelled).with_dropped(table.dropped))
     if len(predicted.ids) == 0:
         raise InputError(
             f"No crystal with a value of {target!r} could be predicted; the first, "

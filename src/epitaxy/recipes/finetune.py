@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from epitaxy.batches.scalers import Scaling, TargetScaler
+from epitaxy.batches.scalers import TargetScaler
 from epitaxy.checkpoints.model_files import load_model, model_folder
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import check_output_folder
@@ -39,7 +40,7 @@ def finetune(
     unit: str | None = None,
     transform: str | None = None,
     recipe: str = "default",
-    scaling: Scaling | None = None,
+    scaling: str | None = None,
     training: Settings = None,
     units: str = "physical",
     overwrite: bool = False,
@@ -48,7 +49,7 @@ def finetune(
     """Fine-tune a trained model on a property and write the run folder.
 
     The graphs are those the model was made for. The scale of the target is fitted anew on the
-    training part, whatever the source model used.
+    training part, unless ``scaling`` is ``source``.
 
     Args:
         data: whatever `read_table` reads.
@@ -64,7 +65,8 @@ def finetune(
         transform: identity, log or log1p: scale on which the target is learned.
         recipe: how the architecture is trained: ``default``, or ``published`` for the settings of
             the paper. It decides what is not given, the scaling included.
-        scaling: standardise (the default), min-max or none, with statistics of the training part.
+        scaling: standardise (the default), min-max or none, with statistics of the training part;
+            or ``source`` for those of the source model (Hoffmann 2023, code).
         training: settings of `TrainingConfig`, or a YAML file with them.
         units: ``physical``, or ``published`` to be told the errors also on the scale of a paper
             (`Run.published`), which a column TARGET_published of the data shows.
@@ -90,6 +92,7 @@ def finetune(
         check_transform(source.head(target), table.properties[target])
     needs, seed = source.encoder.needs, config_for(1).seed
     labelled = prepare(table, [target], split, source.recipe, seed=seed, needs=needs)
+    labelled = replace(labelled, source_scalers={target: carried_head(source, target).scaler})
     config = config_for(len(labelled.ids("train")))
     parent = {
         "from": str(from_model),
@@ -161,13 +164,17 @@ def carry_over(
     The head's weights are those of the source's head for the same property, else of its first.
     With ``inherit`` they are moved to the new scale, so that predictions stay what they were.
     """
-    name = spec.name if spec.name in source.names else source.names[0]
-    old = source.head(name)
+    old = carried_head(source, spec.name)
     head = Head(source.encoder.width, spec, scaler, old.config)
     head.load_state_dict(old.state_dict())
     if inherit:
         head.rescale(old.scaler)
     return PropertyModel(source.architecture, source.encoder, {spec.name: head})
+
+
+def carried_head(source: PropertyModel, target: str) -> Head:
+    """Return the head that goes on: that of the same property, else the first."""
+    return source.head(target if target in source.names else source.names[0])
 
 
 def show_plan(from_model: str | Path, strategy: str = "full", *, target: str | None = None) -> str:

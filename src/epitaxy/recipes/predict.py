@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import logging
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from epitaxy.checkpoints.model_files import load_model
+from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder
 from epitaxy.core.errors import InputError
-from epitaxy.evaluation.predicting import predict_table, prediction_frame
+from epitaxy.evaluation.bundle import Bundle, is_bundle
+from epitaxy.evaluation.predicting import Predicted, predict_table, prediction_frame
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import write_dropped
 from epitaxy.results.predictions import write_prediction_csv
+from epitaxy.structures.prototype import Elements, substituted
 from epitaxy.structures.reading import read_structures
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
+STDIN = "-"
 
 
 def predict(
-    run: str | Path | PropertyModel,
+    run: str | Path | PropertyModel | Bundle,
     structures: str | Path | Sequence[str | Path] | StructureTable,
     out: str | Path | None = None,
 ) -> pd.DataFrame:
     """Predict the properties of new crystals.
 
     Args:
-        run: run folder, ``zoo:NAME`` or a loaded model.
-        structures: files, folders or tables of crystals, or a `StructureTable`.
+        run: run folder (a bundle of `fit`, too), ``zoo:NAME`` or a loaded model.
+        structures: files, folders or tables of crystals, or a `StructureTable`; ``-`` reads a CIF
+            file from standard input.
         out: CSV to write; crystals that could not be used go to ``<out>.dropped.csv``.
 
     Returns:
         One row per crystal and property: id, property, split (``new``), y_true (NaN), y_pred,
-        y_lower, y_upper, unit.
+        y_lower, y_upper, unit; of a bundle also how like the training a crystal is, see
+        `DomainFlags.frame`.
 
     Raises:
         InputError: there is no model, not one usable crystal, or ``out`` is one of the inputs.
@@ -42,23 +49,103 @@ def predict(
     if out is not None:
         given = [structures] if isinstance(structures, str | Path | StructureTable) else structures
         keep_input(out, given)
-    model = run if isinstance(run, PropertyModel) else load_model(run)
+    model = open_model(run)
     if isinstance(structures, StructureTable):
         table = structures
     else:
         paths = [structures] if isinstance(structures, str | Path) else list(structures)
-        table = read_structures(paths)
-    predicted = predict_table(model, table)
-    if len(predicted.ids) == 0:
-        reason = predicted.dropped[0] if predicted.dropped else Dropped("-", "there is none")
+        table = _read(paths)
+    frame, lost = _predicted(model, table)
+    if frame.empty:
+        reason = lost[0] if lost else Dropped("-", "there is none")
         raise InputError(f"No crystal could be predicted; the first, {reason.id}: {reason.reason}")
-    frame = prediction_frame(model.specs, predicted.ids, "new", predicted.values)
-    for dropped in predicted.dropped[:5]:
+    for dropped in lost[:5]:
         logger.warning("Left out %s: %s", dropped.id, dropped.reason)
     if out is not None:
         write_prediction_csv(frame, out)
-        _write_dropped(Path(out), predicted.dropped)
+        _write_dropped(Path(out), lost)
     return frame
+
+
+def open_model(run: str | Path | PropertyModel | Bundle) -> PropertyModel | Bundle:
+    """Return a loaded model as it is, and open a run folder, a bundle of `fit` or ``zoo:NAME``.
+
+    Raises:
+        InputError: there is no model.
+    """
+    if isinstance(run, PropertyModel | Bundle):
+        return run
+    place = model_folder(run) if str(run).startswith(ZOO) else run
+    return Bundle.read(place) if is_bundle(place) else load_model(place)
+
+
+def _read(paths: Sequence[str | Path]) -> StructureTable:
+    """Read structures; ``-`` stands for one structure file on standard input."""
+    if STDIN not in map(str, paths):
+        return read_structures(paths)
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "stdin.cif"
+        given.write_bytes(sys.stdin.buffer.read())
+        return read_structures([given if str(path) == STDIN else path for path in paths])
+
+
+def predicted_by(model: PropertyModel | Bundle, table: StructureTable) -> Predicted:
+    """Predict every crystal of a table with whatever `open_model` returned."""
+    if isinstance(model, Bundle):
+        found = model.answer(table)
+        return Predicted(found.ids, found.values[:, None], found.dropped)
+    return predict_table(model, table)
+
+
+def _predicted(
+    model: PropertyModel | Bundle, table: StructureTable
+) -> tuple[pd.DataFrame, Sequence[Dropped]]:
+    if isinstance(model, Bundle):
+        return model.frame(table)
+    found = predict_table(model, table)
+    return prediction_frame(model.specs, found.ids, "new", found.values), found.dropped
+
+
+def predict_prototype(
+    run: str | Path | PropertyModel | Bundle,
+    prototype: str | Path,
+    elements: Elements,
+    out: str | Path | None = None,
+    *,
+    volume: str = "prototype",
+) -> pd.DataFrame:
+    """Predict crystals that are a prototype with other elements on its sites, not relaxed.
+
+    A model that reads bond lengths sees those of the prototype, which are wrong for other elements;
+    it predicts with a warning. CGAT reads the order of neighbours alone.
+
+    Args:
+        run: run folder, ``zoo:NAME`` or a loaded model.
+        prototype: structure file.
+        elements: what takes the place of each element of the prototype: ``{"Sr": ["Ca", "Ba"]}``
+            for all combinations, or a CSV file with one row per crystal, see `substituted`.
+        out: CSV to write; crystals that could not be used go to ``<out>.dropped.csv``.
+        volume: ``prototype``, or ``predicted`` to scale each cell to usual bond lengths.
+
+    Returns:
+        As `predict`; ids are the name of the file and the elements, ``SrTiO3:Ca-Zr-O``.
+
+    Raises:
+        InputError: as `predict` and `substituted`.
+    """
+    if out is not None:
+        given = [elements] if isinstance(elements, str | Path) else []
+        keep_input(out, [prototype, *given])
+    model = open_model(run)
+    table = substituted(prototype, elements, volume=volume)
+    if isinstance(model, Bundle) or model.encoder.reads_lengths:
+        logger.warning(
+            "The model %s reads bond lengths, and the crystals would relax to others than %s; its "
+            "errors will be larger than on relaxed crystals (cgat reads no lengths).",
+            "bundle" if isinstance(model, Bundle) else model.architecture,
+            "those of the prototype" if volume == "prototype" else "those of the scaled prototype",
+        )
+    return predict(model, table, out)
 
 
 def keep_input(out: str | Path, given: Sequence[str | Path | StructureTable]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,14 @@ def is_finished(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
 
 
 @contextmanager
-def workspace(out: Path, config: dict[str, Any]) -> Iterator[Path]:
+def workspace(
+    out: Path, config: dict[str, Any], *, keep: Collection[str] = NEEDED
+) -> Iterator[Path]:
     """Give the folder in which to work; it becomes ``out`` when the block succeeds.
 
-    A folder left by a killed run of the same configuration is handed out again, so that the run
-    continues; one of another configuration is emptied.
+    A folder left by a killed run of the same configuration is handed out again with the files and
+    folders called as in ``keep``, so that the run continues; one of another configuration is
+    emptied.
 
     Raises:
         InputError: another process works on the same output, or the disk cannot be written.
@@ -86,14 +89,14 @@ def workspace(out: Path, config: dict[str, Any]) -> Iterator[Path]:
                 raise InputError(
                     f"Another process is writing {str(out)!r}; wait for it or give another folder."
                 ) from None
-            _prepare(folder, config)
+            _prepare(folder, config, keep)
             yield folder
             check_output_folder(out)  # somebody may have put something there meanwhile
             replace_folder(folder, out)
             Path(lock.name).unlink(missing_ok=True)
 
 
-def _prepare(folder: Path, config: dict[str, Any]) -> None:
+def _prepare(folder: Path, config: dict[str, Any], keep: Collection[str]) -> None:
     stamp = config_hash(config)
     check_output_folder(folder)
     if folder.exists() and read_config(folder).get(HASH) != stamp:
@@ -102,9 +105,9 @@ def _prepare(folder: Path, config: dict[str, Any]) -> None:
         logger.info("Continuing the interrupted run in %s.", folder)
         for path in folder.iterdir():
             # Half written, or to be written again.
-            if path.name not in NEEDED and path.is_file():
+            if path.name not in keep and path.is_file():
                 path.unlink()
-            elif path.name not in NEEDED:
+            elif path.name not in keep:
                 shutil.rmtree(path)
         return
     folder.mkdir()

@@ -10,11 +10,14 @@ from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder
 from epitaxy.reports.figures.comparison import comparison
 from epitaxy.reports.numbers import interval_text, p_text, with_unit, words
-from epitaxy.reports.page import write_page
+from epitaxy.reports.page import page_figure, write_page
 from epitaxy.reports.run_files import RunFiles, read_run
-from epitaxy.reports.style import save_figure
 from epitaxy.results.comparison import Comparison, paired_rows
 
+CAPTION = (
+    "Left: mean absolute errors with 95 % bootstrap intervals. Right: both predictions of every "
+    "crystal, joined by a line."
+)
 SURE = 0.05
 """Below this p value, with an interval that leaves out 0, a difference is more than chance."""
 
@@ -84,7 +87,7 @@ def write_prediction_report(
     found = Comparison.of(pairs)
     figure = comparison(first, second, names=names, split=split, property_name=property_name)
     with atomic_folder(out) as folder:
-        image = save_figure(figure, folder / "comparison.png", pairs)
+        drawn = page_figure(figure, folder / "comparison.png", pairs, CAPTION)
         write_page(
             folder / "comparison.html",
             "comparison.html",
@@ -92,7 +95,7 @@ def write_prediction_report(
             names=names,
             found=found,
             verdict=verdict(found, names),
-            image=image,
+            figure=drawn,
         )
     return Path(out) / "comparison.html"
 

@@ -9,8 +9,7 @@ import pandas as pd
 
 from epitaxy.core.files import atomic_folder
 from epitaxy.reports.figures.gate_heat_map import gate_heat_map
-from epitaxy.reports.page import write_page
-from epitaxy.reports.style import save_figure
+from epitaxy.reports.page import page_figure, write_page
 from epitaxy.results.gates import TOP, agreement, mean_gates
 
 
@@ -40,10 +39,16 @@ def write_gate_report(
     with atomic_folder(out) as folder:
         table[means.columns].to_csv(folder / "gates.csv")
         agreed.to_csv(folder / "agreement.csv", index=False)
-        image = save_figure(
+        ordered = (
+            " Experts stand in the order of the number of crystals that they were trained on, "
+            "which is in brackets."
+        )
+        drawn = page_figure(
             gate_heat_map(means, sizes),
             folder / "figures" / "gate_heat_map.png",
             means.reset_index(),
+            "Mean weight over the runs of a task; the weights of a run sum to 1, and 0 means that "
+            f"the expert was never chosen.{ordered if sizes else ''}",
         )
         write_page(
             folder / "report.html",
@@ -52,8 +57,7 @@ def write_gate_report(
             n_runs=len(table),
             n_experts=len(means.columns),
             top=top,
-            sizes_known=bool(sizes),
             agreement=agreed.to_dict("records"),
-            image=image,
+            figure=drawn,
         )
     return agreed

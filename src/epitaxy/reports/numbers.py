@@ -14,14 +14,15 @@ def significant(value: float | None, digits: int = 4) -> str:
 
     >>> significant(0.123456), significant(1234.56), significant(12.0), significant(None)
     ('0.1235', '1235', '12.00', '—')
-    >>> significant(1.5e-7, 3), significant(123456.0, 3), significant(0.0)
-    ('1.50e-07', '123456', '0')
+    >>> significant(1.5e-7, 3), significant(123456.0, 3), significant(0.0), significant(0.9999, 3)
+    ('1.50e-07', '123456', '0', '1.00')
     """
     if value is None or math.isnan(value):
         return MISSING
     if value == 0 or math.isinf(value):
         return f"{value:g}"
-    exponent = math.floor(math.log10(abs(value)))
+    # Of the rounded value, since 0.9999 is 1.00.
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     if -4 <= exponent < 7:
         return f"{value:.{max(digits - 1 - exponent, 0)}f}"
     return f"{value:.{digits - 1}e}"

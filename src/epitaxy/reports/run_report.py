@@ -12,9 +12,9 @@ import pandas as pd
 from epitaxy.reports.figures.error_distribution import absolute_errors, error_distribution
 from epitaxy.reports.figures.learning_curve import learning_curve
 from epitaxy.reports.figures.parity import parity
-from epitaxy.reports.page import write_page
+from epitaxy.reports.figures.split_distribution import split_distribution
+from epitaxy.reports.page import PageFigure, page_figure, sortable, write_page
 from epitaxy.reports.run_files import RunFiles, read_run
-from epitaxy.reports.style import save_figure
 from epitaxy.results.history import OF_PROPERTY, best_epoch
 from epitaxy.results.metrics import bounds_coverage, mae_interval, mean_baseline_mae
 from epitaxy.results.predictions import select_property
@@ -35,6 +35,10 @@ PARITY_CAPTION = (
 ERRORS_CAPTION = (
     "Absolute errors: how many crystals have which error, and the share of crystals below an error."
 )
+SPLITS_CAPTION = (
+    "True values of the splits. A test split that looks unlike the training split is harder than "
+    "its size tells."
+)
 
 PROVENANCE = ("provenance", "versions", "hashes", "seed", "device", "created", "command")
 """Keys of the configuration that say where a run comes from, shown apart from the settings."""
@@ -51,8 +55,7 @@ class Section(NamedTuple):
     interval: tuple[float, float] | None
     baseline: float | None
     coverage: tuple[float, int] | None
-    figures: tuple[tuple[Path, str], ...]
-    """Image and caption."""
+    figures: tuple[PageFigure, ...]
     worst: list[Mapping[str, Any]]
 
 
@@ -90,7 +93,7 @@ def write_run_report(run_folder: str | Path) -> Path:
         training=_training_words(run.history),
         dropped=_dropped(run.dropped),
         gate=_shares(run.gate),
-        plan=_plain_table(run.plan),
+        plan=None if run.plan is None else sortable(run.plan),
         settings=flatten(settings),
         provenance=flatten(provenance),
     )
@@ -114,34 +117,33 @@ def _section(run: RunFiles, name: str) -> Section:
     )
 
 
-def _property_figures(run: RunFiles, rows: pd.DataFrame, name: str) -> tuple[tuple[Path, str], ...]:
+def _property_figures(run: RunFiles, rows: pd.DataFrame, name: str) -> tuple[PageFigure, ...]:
     folder, ending = run.folder / "figures", ""
     if len(run.properties) > 1:
         slug = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")
         ending = f"-{run.properties.index(name) + 1}-{slug}"
     errors = absolute_errors(rows)
-    return (
-        (
-            save_figure(parity(rows), folder / f"parity{ending}.png", rows),
-            PARITY_CAPTION,
-        ),
-        (
-            save_figure(
-                error_distribution(rows), folder / f"error_distribution{ending}.png", errors
-            ),
-            ERRORS_CAPTION,
-        ),
+    drawn = (
+        ("parity", parity(rows), rows, PARITY_CAPTION),
+        ("error_distribution", error_distribution(rows), errors, ERRORS_CAPTION),
+        ("split_distribution", split_distribution(rows), rows, SPLITS_CAPTION),
+    )
+    return tuple(
+        page_figure(figure, folder / f"{kind}{ending}.png", data, caption)
+        for kind, figure, data, caption in drawn
     )
 
 
-def _history_figure(run: RunFiles, sections: list[Section]) -> Path | None:
+def _history_figure(run: RunFiles, sections: list[Section]) -> PageFigure | None:
     if run.history is None or run.history.empty:
         return None
     units = {section.unit for section in sections}
     # An error averaged over properties of different units has none.
     unit = units.pop() if len(units) == 1 else ""
     figure = learning_curve(run.history, unit)
-    return save_figure(figure, run.folder / "figures" / "learning_curve.png", run.history)
+    caption = f"Mean absolute error of every epoch. {_training_words(run.history)}"
+    path = run.folder / "figures" / "learning_curve.png"
+    return page_figure(figure, path, run.history, caption)
 
 
 def _training_words(history: pd.DataFrame | None) -> str:
@@ -188,13 +190,6 @@ def _dropped(dropped: pd.DataFrame | None) -> Mapping[str, Any] | None:
         "reasons": [(str(reason), int(count)) for reason, count in counts.head(20).items()],
         "rows": dropped[["id", "reason"]].head(MOST_DROPPED).fillna("").to_numpy().tolist(),
     }
-
-
-def _plain_table(frame: pd.DataFrame | None) -> Mapping[str, Any] | None:
-    if frame is None:
-        return None
-    columns = [str(name) for name in frame.columns]
-    return {"columns": columns, "rows": frame.astype(object).to_numpy().tolist()}
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -8,8 +8,12 @@ import pandas as pd
 
 from epitaxy.core.files import atomic_folder
 from epitaxy.reports.figures.shift_scatter import shift_scatter
-from epitaxy.reports.page import write_page
-from epitaxy.reports.style import save_figure
+from epitaxy.reports.page import page_figure, write_page
+
+CAPTION = (
+    "One point per source that has both distances; the lower left corner is near. Larger points "
+    "have more crystals."
+)
 
 
 def write_shift_report(
@@ -42,10 +46,12 @@ def write_shift_report(
         if len(dropped):
             dropped.to_csv(folder / "dropped.csv", index=False)
         drawn = shifts.dropna(subset=["feature_cmd", "label_cmd"])
-        image = None
+        with_intervals = bool(shifts["feature_low"].notna().any())
+        figure = None
         if len(drawn):
             place = folder / "figures" / "shift_scatter.png"
-            image = save_figure(shift_scatter(drawn), place, drawn)
+            lines = " Lines are 95 % intervals." if with_intervals else ""
+            figure = page_figure(shift_scatter(drawn), place, drawn, CAPTION + lines)
         write_page(
             folder / "report.html",
             "shift.html",
@@ -54,9 +60,9 @@ def write_shift_report(
             target_rows=int(shifts["target_rows"].iloc[0]),
             nearest=nearest.to_dict("records"),
             shifts=_cells(shifts),
-            with_intervals=bool(shifts["feature_low"].notna().any()),
+            with_intervals=with_intervals,
             n_dropped=len(dropped),
-            image=image,
+            figure=figure,
         )
     return Path(out) / "report.html"
 

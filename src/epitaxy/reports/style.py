@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,6 +26,9 @@ darkened to amber because thin outlines must be seen on white."""
 
 INK, MUTED, PALE, FAINT = "#1f2933", "#5f6b7a", "#8a94a3", "#dfe4ea"
 """Text, secondary text, points of little weight, and grid lines."""
+
+ON_COLOUR = "#18222c"
+"""Text on coloured cells. Pages may show `INK` light on a dark page, but never this."""
 
 DPI = 150
 
@@ -69,7 +73,7 @@ class Series:
     colour: str
     marker: str
     filled: bool
-    line: str
+    line: str | tuple[int, tuple[int, ...]]
     hatch: str = ""
 
     def points(self, n: int) -> dict[str, Any]:
@@ -100,6 +104,23 @@ FIRST, SECOND = (AMBER, "s", False, "--", "////"), (BLUE, "o", True, "-", "")
 """Reference and candidate of a comparison: colour, marker, filled, line, hatch."""
 
 
+PALETTE = (
+    ("#0072B2", "o", True, "-", ""),
+    ("#D55E00", "s", False, "--", "////"),
+    ("#009E73", "^", True, "-.", "\\\\\\\\"),
+    ("#B87700", "D", False, ":", "xxxx"),
+    ("#CC79A7", "v", True, (0, (5, 1)), "----"),
+    ("#5f6b7a", "P", False, (0, (3, 1, 1, 1)), "++++"),
+    ("#56B4E9", "X", True, (0, (1, 1)), "||||"),
+)
+"""Colour, marker, filled, dashes and hatch of several methods, which also differ in grey."""
+
+
+def method_series(names: Sequence[str]) -> list[Series]:
+    """Return how several methods look; from the eighth on the looks come again."""
+    return [Series(name, *PALETTE[i % len(PALETTE)]) for i, name in enumerate(names)]
+
+
 def model_series(names: tuple[str, str]) -> tuple[Series, Series]:
     """Return how the reference and the candidate of a comparison look."""
     return Series(names[0], *FIRST), Series(names[1], *SECOND)
@@ -116,9 +137,26 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
+class Drawing(Figure):
+    """A figure that knows what a page says about its parts when somebody points at them."""
+
+    tips: dict[str, list[str]]
+    """Identity of an artist -> a text for all of it, or one for each of its points."""
+
+
+def tip(artist: Artist, *texts: str) -> None:
+    """Say what a page shows for an artist, or for each point of a collection of points."""
+    figure = artist.get_figure(root=True)
+    if isinstance(figure, Drawing):
+        identity = f"tip-{len(figure.tips)}"
+        artist.set_gid(identity)
+        figure.tips[identity] = list(texts)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of ``width`` times ``height`` inches that belongs to no window."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Drawing(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure.tips = {}
     FigureCanvasAgg(figure)
     return figure
 
@@ -142,13 +180,14 @@ def square_limits(values: np.ndarray) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def save_figure(figure: Figure, path: str | Path, data: pd.DataFrame) -> Path:
+def save_figure(figure: Figure, path: str | Path, data: pd.DataFrame, *, pdf: bool = False) -> Path:
     """Write a PNG of 150 dpi and, beside it, a CSV with the data that it shows.
 
     Args:
         figure: what a figure function returned.
         path: where the PNG goes; the CSV has the same stem.
         data: the frame that was drawn.
+        pdf: write a PDF too.
 
     Returns:
         The path of the PNG.
@@ -160,6 +199,9 @@ def save_figure(figure: Figure, path: str | Path, data: pd.DataFrame) -> Path:
     with atomic_file(path) as temporary, mpl.rc_context(SETTINGS):
         # Without the version of matplotlib in it, equal figures are equal files.
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    if pdf:
+        with atomic_file(path.with_suffix(".pdf")) as temporary, mpl.rc_context(SETTINGS):
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
     with atomic_file(path.with_suffix(".csv")) as temporary:
         data.to_csv(temporary, index=False)
     return path

@@ -23,6 +23,8 @@ SPLITS = ("train", "val", "test", "new")
 
 USER_COLUMNS = ("id", "property", "y_pred", "y_lower", "y_upper", "unit")
 """Columns of the CSV that a user gets for new crystals."""
+FURTHER_COLUMNS = ("domain", "unseen_elements", "domain_percentile", "nearest")
+"""Further columns of that CSV, where the frame has them: how like the training a crystal is."""
 
 
 def make_predictions(
@@ -164,15 +166,17 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 def write_prediction_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write what a user wants to know of new crystals as CSV, all or nothing.
 
-    Columns: ``id``, ``property``, ``y_pred``, ``y_lower``, ``y_upper``, ``unit``; a bound that is
-    not known is an empty field.
+    Columns: ``id``, ``property``, ``y_pred``, ``y_lower``, ``y_upper``, ``unit``, and
+    `FURTHER_COLUMNS` where the frame has them; a bound that is not known is an empty field.
 
     Raises:
         InputError: the frame breaks the schema, or the place cannot be written.
     """
-    checked = validate_predictions(frame)
+    shown = validate_predictions(frame)[list(USER_COLUMNS)]
+    further = [name for name in FURTHER_COLUMNS if name in frame]
+    shown = shown.assign(**{name: frame[name].to_numpy() for name in further})
     with atomic_file(path) as temporary:
-        checked[list(USER_COLUMNS)].to_csv(temporary, index=False)
+        shown.to_csv(temporary, index=False)
 
 
 def select_property(predictions: pd.DataFrame, property_name: str | None = None) -> pd.DataFrame:

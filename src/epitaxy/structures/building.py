@@ -57,10 +57,21 @@ class Reading:
         """Return the same reading with one more note."""
         return replace(self, notes=(*self.notes, note))
 
-    def described(self, *, source: str, units: Mapping[str, str]) -> Reading:
-        """Return the same reading with source and units written into its properties."""
+    def described(
+        self,
+        *,
+        source: str,
+        units: Mapping[str, str],
+        labels: Mapping[str, str] | None = None,
+        functionals: Mapping[str, str] | None = None,
+    ) -> Reading:
+        """Return the same reading with what is known of its properties written into them."""
+        given = {"unit": units, "label": labels or {}, "functional": functionals or {}}
         specs = {
-            name: spec.model_copy(update={"source": source, "unit": units.get(name, spec.unit)})
+            name: spec.model_copy(
+                update={"source": source}
+                | {key: known[name] for key, known in given.items() if name in known}
+            )
             for name, spec in self.table.properties.items()
         }
         return replace(self, table=replace(self.table, properties=specs))

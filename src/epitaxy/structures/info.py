@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from epitaxy.core.elements import SYMBOLS
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import Dropped, StructureTable
+from epitaxy.structures.understanding import count_elements
 
 SHOWN = 10
 
@@ -21,6 +21,7 @@ class PropertyInfo:
 
     name: str
     unit: str
+    functional: str
     n: int
     missing: int
     minimum: float
@@ -54,9 +55,10 @@ class DataInfo:
         ]
         for p in self.properties:
             unit = f" {p.unit}" if p.unit else ""
+            functional = f", {p.functional}" if p.functional else ""
             lines.append(
                 f"property       {p.name}: n {p.n}, missing {p.missing}, min {p.minimum:.4g}, "
-                f"mean {p.mean:.4g}, max {p.maximum:.4g}{unit}"
+                f"mean {p.mean:.4g}, max {p.maximum:.4g}{unit}{functional}"
             )
         lines += [f"dropped        {d.id}: {d.reason}" for d in self.dropped[:SHOWN]]
         if len(self.dropped) > SHOWN:
@@ -72,10 +74,9 @@ def data_info(data: str | Path | StructureTable) -> DataInfo:
     """
     table = read_table(data)
     formulas = Counter(table.formulas)
-    numbers = sorted(np.unique(table.atomic_numbers).tolist(), key=lambda z: SYMBOLS[z])
     return DataInfo(
         n_rows=len(table),
-        elements=tuple(SYMBOLS[z] for z in numbers),
+        elements=tuple(sorted(count_elements(table))),
         atoms_per_cell=(
             int(table.n_atoms.min()),
             float(table.n_atoms.mean()),
@@ -95,6 +96,7 @@ def _property_info(table: StructureTable, name: str) -> PropertyInfo:
     return PropertyInfo(
         name=name,
         unit=table.properties[name].unit,
+        functional=table.properties[name].functional,
         n=len(known),
         missing=len(values) - len(known),
         minimum=float(low),

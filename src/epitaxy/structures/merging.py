@@ -87,8 +87,8 @@ def merge_tables(
         workers: processes; by default one per core when the work is worth it.
 
     Raises:
-        InputError: a property has different units, values differ and ``keep`` is ``refuse``, or
-            (by id) an id has different compositions.
+        InputError: a property has different units or functionals, values differ and ``keep`` is
+            ``refuse``, or (by id) an id has different compositions.
     """
     if keep not in KEEP:
         raise unknown("rule for conflicts (keep)", keep, KEEP)
@@ -174,6 +174,12 @@ def _united_properties(tables: Sequence[StructureTable]) -> dict[str, PropertySp
                 raise InputError(
                     f"Property {name!r} is in {known.unit!r} in one table and in {spec.unit!r} in "
                     "another; convert one of them first, or rename it (NAME=FILE)."
+                )
+            if known.functional != spec.functional and known.functional and spec.functional:
+                raise InputError(
+                    f"Property {name!r} is of {known.functional} in one table and of "
+                    f"{spec.functional} in another, which are two fidelities: name each "
+                    "(NAME=FILE:PROPERTY)."
                 )
             if spec.unit and not known.unit:
                 united[name] = spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -51,7 +52,7 @@ def without_suffix(name: str) -> str:
 
 
 def read_text(path: str | Path) -> str:
-    """Return the text of a plain, gzipped or zipped file (a zip must hold one file).
+    """Return the text of a plain, .gz, .bz2 or .zip file (a zip must hold one file).
 
     Raises:
         InputError: the file cannot be read, is no text, or the archive is damaged.
@@ -61,9 +62,11 @@ def read_text(path: str | Path) -> str:
         data = path.read_bytes()
         if path.suffix.lower() == ".gz":
             data = gzip.decompress(data)
+        elif path.suffix.lower() == ".bz2":
+            data = bz2.decompress(data)
         elif path.suffix.lower() == ".zip":
             data = _single_member(path, data)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"Could not read {str(path)!r}: {error}.") from error
     if b"\0" in data[:4096]:
         raise InputError(f"{str(path)!r} is a binary file, not text; give a text table or CIF.")

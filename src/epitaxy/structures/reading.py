@@ -134,7 +134,7 @@ def recognise(data: str) -> tuple[str, str]:
 
 
 def _recognise_file(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz").removesuffix(".zip")
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".bz2")
     suffix = Path(name).suffix
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -144,7 +144,7 @@ def _recognise_file(path: Path) -> str:
         return "parquet"
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    packed = path.suffix.lower() in {".gz", ".zip"}
+    packed = path.suffix.lower() in {".gz", ".zip", ".bz2"}
     if suffix == ".json" or packed:
         return _recognise_json(path)
     if is_structure_file(path):
@@ -154,7 +154,7 @@ def _recognise_file(path: Path) -> str:
         )
     raise InputError(
         f"The kind of {str(path)!r} is not known by its ending {path.suffix!r}; allowed: "
-        f"{', '.join([*SUFFIXES, '.json'])} (also .gz and .zip), or a folder."
+        f"{', '.join([*SUFFIXES, '.json'])} (also .gz, .bz2 and .zip), or a folder."
     )
 
 
@@ -164,6 +164,8 @@ def _recognise_json(path: Path) -> str:
         return "ase"
     if text.lstrip().startswith("[") and '"lattice_mat"' in text[:HEAD_BYTES]:
         return "jarvis_json"
+    if '"ComputedStructureEntry"' in text[:HEAD_BYTES]:
+        return "alexandria"
     return "tabular"
 
 

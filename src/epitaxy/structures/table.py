@@ -122,6 +122,12 @@ class StructureTable:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, row: int) -> Structure:
+        """Return row ``row`` as a pymatgen `Structure`, so that a table is a list of them."""
+        if not -len(self) <= row < len(self):
+            raise IndexError(row)
+        return self.structure(row % len(self))
+
     @property
     def n_atoms(self) -> np.ndarray:
         """(B,) number of atoms per crystal."""

@@ -8,6 +8,7 @@ from typing import Any
 from epitaxy.core.errors import suggestion
 from epitaxy.studies.config import SOURCE, Study, leaves
 from epitaxy.studies.expanding import (
+    TABLE_VERBS,
     VERB,
     Configuration,
     combinations,
@@ -40,8 +41,9 @@ def mistakes(study: Study) -> list[str]:
         *_of_excluded(study),
         *_of_compared(study),
         *(sentence for given in complete for sentence in _of_run(given)),
+        *_of_tables(called),
     ]
-    return list(dict.fromkeys([*found, *wrong_settings(complete)]))
+    return list(dict.fromkeys([*found, *wrong_settings(complete, called)]))
 
 
 def _configurations(study: Study) -> dict[str, list[Configuration]]:
@@ -49,12 +51,14 @@ def _configurations(study: Study) -> dict[str, list[Configuration]]:
     found: dict[str, dict[str, Configuration]] = {name: {} for name in ("", *study.sources)}
     for combination in combinations(study, _known()):
         wholes = {"": combination.configuration}
-        wholes |= {name: nested(given) for name, given in study.sources.items()}
-        for name, whole in wholes.items():
+        for name in (reached := [""]):
+            whole = wholes.get(name) or nested(study.sources[name])
             given = normalised(filled(whole, combination.values))
             allowed = arguments_of().get(str(given.get(VERB)), given.keys())
             used = {key: value for key, value in given.items() if key in {*allowed, VERB}}
             found[name][repr(used)] = used
+            # Only what this combination starts from: of others, its values may make no sense.
+            reached += [n for n in _called([used]) if n in study.sources and n not in reached]
     return {name: list(unique.values()) for name, unique in found.items()}
 
 
@@ -210,7 +214,22 @@ def _of_compared(study: Study) -> Iterator[str]:
             yield f"compare.over: there is no axis {axis!r}.{suggestion(axis, study.axes)}"
         if axis in compare.baseline:
             yield f"compare: {axis!r} is averaged over and cannot be the baseline too."
+    for role, axis in compare.roles.items():
+        if axis not in study.axes and axis != "property":
+            yield f"compare.roles.{role}: no axis {axis!r}.{suggestion(axis, study.axes)}"
     yield from _of_choice(study, compare.baseline, "compare.baseline")
+
+
+def _of_tables(called: Mapping[str, Sequence[Configuration]]) -> Iterator[str]:
+    """Find tables where a model is needed."""
+    if any(given.get(VERB) in TABLE_VERBS for given in called[""]):
+        yield f"{', '.join(TABLE_VERBS)}: only a source can make a table; write it under 'sources'."
+    makes_table = {n for n, all_ in called.items() if any(g.get(VERB) in TABLE_VERBS for g in all_)}
+    for given in (given for group in called.values() for given in group):
+        models = [given.get("from_model"), given.get("experts")]
+        for name in _called([{"models": models}]):
+            if name in makes_table:
+                yield f"The source {name!r} makes a table, and no model to start from."
 
 
 def _of_run(given: Configuration) -> Iterator[str]:

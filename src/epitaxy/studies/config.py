@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from epitaxy.core.errors import InputError, suggestion
+from epitaxy.results.rules import Rules
 
 SOURCE = "source:"
 """Stands before the name of a source where a model is asked for."""
+PARAMETERS, QUICK = "parameters", "quick"
+"""Sections that are gone when a `Study` is made."""
 ESSENTIAL = {"base", "axes", "sources"}
 """Keys without which nothing else can be judged."""
-Value = str | int | float | bool | None | list[Any] | dict[str, Any]
 
 
 class Choice(NamedTuple):
@@ -30,22 +32,13 @@ class Choice(NamedTuple):
     """A partial configuration; None where the axis only has a value."""
 
 
-class Compare(BaseModel):
+class Compare(Rules):
     """What a report averages over, and what it compares with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     over: tuple[str, ...] = Field(min_length=1)
     """Axes of repetitions (trials, seeds): means are over them, and their values make pairs."""
-    baseline: dict[str, Value] = Field(default_factory=dict)
-    """Axis -> value of the runs that the others are compared with; nothing is compared without."""
-    metric: Literal["mae", "rmse"] = "mae"
-    """Error that is reported."""
-
-    @field_validator("over", mode="before")
-    @classmethod
-    def _several(cls, over: Any) -> Any:
-        return [over] if isinstance(over, str) else over
+    metric: Literal["mae", "rmse", "r2"] = "mae"
+    """Error or score that is reported."""
 
 
 class Study(BaseModel):
@@ -60,9 +53,11 @@ class Study(BaseModel):
 
     name: str = Field(min_length=1)
     """What the study is called."""
+    about: str = ""
+    """What it finds out, in one sentence."""
     base: dict[str, Any]
     """What all runs have in common: ``verb`` and arguments of the function of that name."""
-    axes: dict[str, list[Any] | dict[str, Any]] = Field(default_factory=dict)
+    axes: dict[str, list[Any] | dict[Any, Any]] = Field(default_factory=dict)
     """Name -> values, or label -> value or partial configuration; runs are all combinations."""
     exclude: tuple[dict[str, Any], ...] = ()
     """Combinations to leave out: axis -> value, or list of values."""
@@ -84,24 +79,30 @@ class Study(BaseModel):
         ]
 
 
-def read_study(path: str | Path) -> tuple[Study | None, list[str]]:
-    """Read a study file.
-
-    Returns:
-        What it says, and a sentence for each part that is missing, not known or of the wrong kind.
-        Such a part is left out if the others can be understood without it; else there is no study.
+def read_content(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what stands in a study file, and its text.
 
     Raises:
         InputError: there is no such file, or it is no YAML mapping.
     """
-    path = Path(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"The study file {str(path)!r} cannot be read: {reason}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"The study file {str(path)!r} must hold lines 'key: value'.")
+    return content, text
+
+
+def as_study(content: dict[str, Any]) -> tuple[Study | None, list[str]]:
+    """Make a study of the content of a file.
+
+    Returns:
+        What it says, and a sentence for each part that is missing, not known or of the wrong kind.
+        Such a part is left out if the others can be understood without it; else there is no study.
+    """
     try:
         return Study(**content), []
     except ValidationError as error:
@@ -164,7 +165,9 @@ def _sentence(error: dict[str, Any]) -> str:
     where = [str(part) for part in error["loc"]]
     key = ".".join(where)
     if error["type"] == "extra_forbidden":
-        known = list((Study if len(where) == 1 else Compare).model_fields)
+        known = list(Compare.model_fields)
+        if len(where) == 1:
+            known = [*Study.model_fields, PARAMETERS, QUICK]
         return f"There is no key {key!r}.{suggestion(where[-1], known)}"
     if error["type"] == "missing":
         return f"The key {key!r} is missing."

@@ -15,6 +15,10 @@ FIELD = re.compile(r"\{(\w[\w.-]*)\}")
 """``{AXIS}`` in a text of a configuration."""
 VERB = "verb"
 """Key of a configuration beside the arguments: what is done."""
+TABLE_VERBS = frozenset({"merge"})
+"""Verbs that make a table and no model."""
+TABLE = "table.parquet"
+"""What they write."""
 Configuration = dict[str, Any]
 
 

@@ -1,27 +1,24 @@
-"""`study_report`: means over trials, intervals, and changes against a baseline."""
+"""`study_report`: what the finished runs of a study, or published results, say together."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import yaml
 
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import atomic_file, write_text
-from epitaxy.reports.numbers import cell, significant
-from epitaxy.results.statistics import holm, mean_over_trials, paired_difference, rank_table
-from epitaxy.studies.config import Compare
-from epitaxy.studies.folder import StudyFolder
+from epitaxy.core.files import MARKER, check_output_folder, readable_disk_errors
+from epitaxy.reports.study_report import StudyContent, write_study_report
+from epitaxy.results.published import read_published, read_rules
+from epitaxy.results.summary import mean_ranks, summary
+from epitaxy.studies.folder import COPY, StudyFolder
 from epitaxy.studies.results import study_results
-
-Numbers = dict[str, dict[str, float]]
-"""Conditions -> values of the axes that are averaged over -> error; both as JSON."""
-ABOUT = ("property", "unit")
+from epitaxy.studies.status import StudyStatus, study_status
 
 
 @dataclass(frozen=True)
@@ -29,181 +26,151 @@ class StudyReport:
     """What a study says in one table."""
 
     folder: Path
+    """Where ``report.html``, ``report.md``, ``report.csv`` and ``figures/`` are."""
     table: pd.DataFrame
-    """One row per condition: axes, ``property``, ``unit``, ``n`` (runs), mean (named after the
-    error), ``low`` and ``high`` (95 % t-interval); and against the baseline ``pairs``,
-    ``change_percent`` (positive is better), ``difference`` with ``difference_low`` and
-    ``difference_high``, ``p_t``, ``p_holm`` (corrected for all rows) and ``p_wilcoxon``."""
+    """What `epitaxy.results.summary.summary` returned."""
     ranks: pd.DataFrame
     """Mean rank of each value of the axes of the baseline; empty without a baseline."""
 
 
-def study_report(folder: str | Path) -> StudyReport:
-    """Sum up what is finished, and write ``report.md`` and ``report.csv`` into the study folder.
+def study_report(
+    study: str | Path, out: str | Path | None = None, *, rules: str | Path | None = None
+) -> StudyReport:
+    """Sum up what is finished, at any moment.
+
+    Args:
+        study: folder of a study, or a CSV with one row per run.
+        out: folder to write; the study folder when left out.
+        rules: YAML file that says which columns of the CSV are what; see
+            `epitaxy.results.published.TableRules` for its keys.
 
     Raises:
-        InputError: it is not the folder of a study, its file has no ``compare``, or nothing is
-            finished.
+        InputError: it is neither; a study's file has no ``compare``, or nothing is finished; the
+            rules do not fit the CSV; ``out`` is missing or not ours to write.
     """
-    study = StudyFolder(folder)
+    if Path(study).is_file():
+        content = _of_table(Path(study), rules)
+        if out is None:
+            raise InputError("A report of a table needs a folder to write: add --out FOLDER.")
+    else:
+        if rules is not None:
+            raise InputError(
+                f"Rules are for tables of results, and {str(study)!r} is no file; the rules of a "
+                "study stand in its own file under 'compare'."
+            )
+        content = _of_study(StudyFolder(study))
+    folder = Path(study) if out is None else check_output_folder(out)
+    with readable_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+    write_study_report(folder, content)
+    return StudyReport(folder, content.table, content.ranks)
+
+
+def _of_table(path: Path, rules: str | Path | None) -> StudyContent:
+    if rules is None:
+        raise InputError(
+            f"{str(path)!r} is a table; say with --rules FILE.yaml which of its columns are axes, "
+            "what to average over and what to compare with."
+        )
+    found = read_published(path, read_rules(rules))
+    return StudyContent(
+        name=found.rules.name,
+        axes=found.rules.columns,
+        rules=found.rules,
+        table=found.table,
+        ranks=mean_ranks(found.rows, found.rules.columns, found.rules),
+        lead=found.rules.about,
+        configuration=Path(rules).read_text(encoding="utf-8"),
+        provenance=[("table", path.name), ("rows read", str(len(found.rows)))],
+    )
+
+
+def _of_study(study: StudyFolder) -> StudyContent:
     written = study.read()
     if written.compare is None:
         raise InputError(
             f"The study {written.name!r} does not say what to average over; add for example "
             "'compare: {over: trial}' to its file and run it again (nothing is trained twice)."
         )
-    results = study_results(folder)
+    results = study_results(study.root)
     results = results[results["role"] == "run"]
     if results.empty:
         raise InputError(f"The study {written.name!r} has no finished run yet.")
     labels = [labels for _, labels in written.plan.cells]
-    table = summary(results, written.axes, written.compare, labels)
-    ranks = mean_ranks(results, written.axes, written.compare)
-    with atomic_file(study.root / "report.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(study.root / "report.md", _page(written.name, written.compare, table, ranks))
-    return StudyReport(study.root, table, ranks)
+    status = study_status(study.root)
+    return StudyContent(
+        name=written.name,
+        axes=written.axes,
+        rules=written.compare,
+        table=summary(results, written.axes, written.compare, labels),
+        ranks=mean_ranks(results, written.axes, written.compare),
+        lead=_lead(status, results),
+        runs=results.drop(columns="role"),
+        troubles=_troubles(status),
+        configuration=(study.root / COPY).read_text(encoding="utf-8"),
+        provenance=_provenance(study, results, status),
+    )
 
 
-def summary(
-    results: pd.DataFrame,
-    axes: Sequence[str],
-    compare: Compare,
-    labels: Sequence[Mapping[str, Any]],
-) -> pd.DataFrame:
-    """Return the table of a `StudyReport`.
+def _lead(status: StudyStatus, results: pd.DataFrame) -> str:
+    done, planned = status.count("done"), len(status.states)
+    whole = "All" if done == planned else f"{done} of"
+    single = results.drop_duplicates("run")
+    return (
+        f"{whole} {planned} runs are finished; those of the table trained for "
+        f"{_duration(float(single['seconds'].sum()))} in all."
+    )
 
-    Args:
-        results: rows of `study_results`.
-        axes: names of all axes.
-        compare: what to average over and to compare with.
-        labels: axis -> value of all combinations, finished or not. An axis in which the planned
-            baseline has a single value is no condition of the comparison: training from scratch
-            that was planned for one strategy is the baseline of all strategies.
+
+def _duration(seconds: float) -> str:
+    """Write a time as people say it.
+
+    >>> _duration(42), _duration(600), _duration(9000)
+    ('42 s', '10 min', '2.5 h')
     """
-    kept = [axis for axis in axes if axis not in compare.over]
-    planned = [one for one in labels if is_baseline(one, compare)]
-    varied = [a for a in kept if len({_key({a: one[a]}) for one in planned}) > 1]
-    of_baseline = results[[is_baseline(row, compare) for row in _rows(results)]]
-    references = _numbers(of_baseline, [*varied, *ABOUT], compare)
-    rows = []
-    for key, values in _numbers(results, [*kept, *ABOUT], compare).items():
-        condition = json.loads(key)
-        mean = mean_over_trials(list(values.values()))
-        low, high = mean.interval or (np.nan, np.nan)
-        row = {**condition, "n": mean.n, compare.metric: mean.value, "low": low, "high": high}
-        if compare.baseline:
-            same = _key({name: condition[name] for name in [*varied, *ABOUT]})
-            itself = is_baseline(condition, compare)
-            row |= _against({} if itself else references.get(same, {}), values)
-        rows.append(row)
-    if compare.baseline:
-        corrected = holm([row["p_t"] for row in rows])
-        rows = [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _troubles(status: StudyStatus) -> pd.DataFrame:
+    rows = [
+        {
+            "run": i,
+            "what": status.labels[i],
+            "state": state,
+            "reason": status.reasons.get(i, ""),
+        }
+        for i, state in status.states.items()
+        if state != "done"
+    ]
     return pd.DataFrame(rows)
 
 
-def mean_ranks(results: pd.DataFrame, axes: Sequence[str], compare: Compare) -> pd.DataFrame:
-    """Return the mean rank of each value of the axes of the baseline; 1 is the smallest error.
-
-    A block is one value of each other axis, of one property. Only blocks with all values count.
-
-    Returns:
-        The axes of the baseline, ``mean_rank`` and ``blocks``, the best first.
-    """
-    methods_axes = [axis for axis in axes if axis in compare.baseline]
-    others = [axis for axis in axes if axis not in compare.baseline]
-    numbers: dict[str, dict[str, float]] = {}
-    for row in _rows(results):
-        block = _key({axis: row[axis] for axis in [*others, *ABOUT]})
-        method = _key({axis: row[axis] for axis in methods_axes})
-        numbers.setdefault(block, {})[method] = row[compare.metric]
-    methods = list(dict.fromkeys(m for block in numbers.values() for m in block))
-    if not methods_axes or len(methods) < 2:
-        return pd.DataFrame()
-    ranks = rank_table([[b.get(m, np.nan) for m in methods] for b in numbers.values()])
-    complete = ranks[np.isfinite(ranks).all(axis=1)]
-    if not len(complete):
-        return pd.DataFrame()
-    rows = [
-        {**json.loads(method), "mean_rank": float(rank), "blocks": len(complete)}
-        for method, rank in zip(methods, complete.mean(axis=0), strict=True)
-    ]
-    return pd.DataFrame(rows).sort_values("mean_rank", kind="stable").reset_index(drop=True)
+def _provenance(
+    study: StudyFolder, results: pd.DataFrame, status: StudyStatus
+) -> list[tuple[str, str]]:
+    times = [event["time"] for event in study.events() if "time" in event]
+    pairs = [("study folder", study.root.name), ("processes", str(status.workers))]
+    if times:
+        moment = "%Y-%m-%d %H:%M UTC"
+        pairs += [
+            ("first event", time.strftime(moment, time.gmtime(min(times)))),
+            ("last event", time.strftime(moment, time.gmtime(max(times)))),
+        ]
+    first = str(results["run"].iloc[0])
+    config = _configuration(study.run(first) / "config.yaml")
+    versions = config.get("versions")
+    if isinstance(versions, dict):
+        pairs += [(f"version of {name}", str(value)) for name, value in versions.items()]
+    return pairs
 
 
-def is_baseline(condition: Mapping[str, Any], compare: Compare) -> bool:
-    """Tell whether a condition is the baseline itself; nothing is without one."""
-    named = compare.baseline.items()
-    return bool(named) and all(condition[axis] == value for axis, value in named)
-
-
-def _numbers(results: pd.DataFrame, keys: Sequence[str], compare: Compare) -> Numbers:
-    found: Numbers = {}
-    for row in _rows(results):
-        trial = _key({axis: row[axis] for axis in compare.over})
-        found.setdefault(_key({key: row[key] for key in keys}), {})[trial] = row[compare.metric]
-    return found
-
-
-def _rows(results: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in results.to_dict("records")]
-
-
-def _key(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    """Return a NumPy number as one of Python."""
-    return value.item()
-
-
-def _against(baseline: Mapping[str, float], values: Mapping[str, float]) -> dict[str, Any]:
-    """Compare runs with those of the baseline with the same trial."""
-    names = ("change_percent", "difference", "difference_low", "difference_high")
-    nothing: dict[str, Any] = {"pairs": 0, **dict.fromkeys((*names, "p_t", "p_wilcoxon"))}
-    both = [trial for trial in values if trial in baseline]
-    if not both:
-        return nothing
-    found = paired_difference([baseline[t] for t in both], [values[t] for t in both])
-    low, high = found.difference.interval or (None, None)
-    numbers = (found.change_percent, found.difference.value, low, high)
-    changes = dict(zip(names, numbers, strict=True))
-    return {"pairs": found.n, **changes, "p_t": found.p_t, "p_wilcoxon": found.p_wilcoxon}
-
-
-def _page(name: str, compare: Compare, table: pd.DataFrame, ranks: pd.DataFrame) -> str:
-    over = " and ".join(compare.over)
-    lines = [
-        f"# {name}",
-        "",
-        f"`{compare.metric}` on the test part: mean over {over} with its 95 % t-interval.",
-    ]
-    if compare.baseline:
-        named = ", ".join(f"{axis} {value}" for axis, value in compare.baseline.items())
-        lines.append(
-            f"`change_percent` is 100 (baseline - value) / baseline against {named}: positive is "
-            "better. Differences and tests are paired; `p_holm` is the t-test corrected for all "
-            "rows of the table."
-        )
-    lines += ["", *_markdown(table)]
-    if len(ranks):
-        lines += ["", "Mean rank, 1 is best:", "", *_markdown(ranks)]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown(table: pd.DataFrame) -> list[str]:
-    head = list(map(str, table.columns))
-    rows = [
-        [_shown(value) for value in row.values()] for row in table.astype(object).to_dict("records")
-    ]
-    return [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in cells)} |"
-
-
-def _shown(value: Any) -> str:
-    return significant(value) if isinstance(value, float) else cell(value)
+def _configuration(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        # What a run says of itself is an extra here; the run may be an older one.
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -12,6 +12,7 @@ import pandas as pd
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file
 from epitaxy.results.predictions import SPLITS
+from epitaxy.studies.expanding import TABLE_VERBS
 from epitaxy.studies.folder import StudyFolder
 
 NUMBERS = ("mae", "rmse", "r2", "n", "unit")
@@ -51,10 +52,11 @@ def study_results(
     wanted: list[tuple[str, str, dict[str, Any]]] = [
         (run.id, f"source:{run.source}", {})
         for run in written.plan.runs.values()
-        if run.id not in in_cells
+        if run.id not in in_cells and run.verb not in TABLE_VERBS
     ]
     wanted += [(identity, "run", labels) for identity, labels in written.plan.cells]
-    numbers = {i: _numbers(study.run(i), part) for i in written.plan.runs if i in finished}
+    identities = {identity for identity, _, _ in wanted} & finished
+    numbers = {i: _numbers(study.run(i), part) for i in identities}
     rows = [
         {"run": identity, "role": role, **labels, **of_property}
         for identity, role, labels in wanted

@@ -15,35 +15,48 @@ from epitaxy.core.files import file_and_key
 from epitaxy.descriptors import DESCRIPTORS
 from epitaxy.models import ENCODERS
 from epitaxy.recipes import finetune, mixture, train
-from epitaxy.recipes.exclusions import resolve_targets
+from epitaxy.recipes.exclusions import choose_targets, resolve_targets
 from epitaxy.recipes.mixture import DESCRIPTOR
 from epitaxy.recipes.options import checked, keywords, with_defaults
 from epitaxy.recipes.running import as_list
+from epitaxy.structures.merge_files import parse_source
 from epitaxy.structures.reading import read_table
+from epitaxy.structures.selecting import select_ids
 from epitaxy.structures.splits import descend, read_split_file
 from epitaxy.studies.config import SOURCE
-from epitaxy.studies.expanding import VERB, Configuration
+from epitaxy.studies.expanding import TABLE_VERBS, VERB, Configuration
 from epitaxy.studies.subsets import Subset
+from epitaxy.studies.tables import DrawnSplit, Selection, is_drawn
 from epitaxy.studies.verbs import SUBSET, VERBS, parameters
 from epitaxy.training.config import TrainingConfig
 from epitaxy.transfer import STRATEGIES
 from epitaxy.transfer.plan import INHERITED, NEW
 
 DEFAULTS = {"train": train.DEFAULTS, "finetune": finetune.DEFAULTS, "mixture": mixture.DEFAULTS}
-OWN_CHECK = {"data", "split", "training", SUBSET, "graph", "encoder", "head"}
+OWN_CHECK = {"data", "split", "training", SUBSET, "graph", "encoder", "head", "exclude_like"}
 """Arguments that are looked at more closely than by their type."""
 Check = Callable[[], Any]
 
 
-def wrong_settings(configurations: Sequence[Configuration]) -> list[str]:
+def wrong_settings(
+    configurations: Sequence[Configuration], sources: Mapping[str, Sequence[Configuration]]
+) -> list[str]:
     """Return a sentence for each setting with which a run could not start.
 
     Every distinct setting is tried once: 1,000 runs on one data set read it a single time.
+
+    Args:
+        configurations: of all runs, those of sources included.
+        sources: name of a source -> its configurations.
     """
     checks: dict[str, Check] = {}
     for given in configurations:
         if given.get(VERB) in VERBS:
-            for name, check, *values in _checks(given):
+            for name, check, *values in (
+                *_checks(given),
+                *_of_choices(given),
+                *_of_data(given, sources),
+            ):
                 checks.setdefault(json.dumps([name, *values], default=str), check)
     return [sentence for check in checks.values() if (sentence := _complaint(check))]
 
@@ -64,7 +77,7 @@ def _checks(given: Configuration) -> Iterator[tuple[Any, ...]]:
             yield "type", partial(_type, verb, name, value), verb, name, value
     training = given.get("training") or {}
     if isinstance(training, Mapping):
-        values = {**DEFAULTS[verb], **training}
+        values = {**DEFAULTS.get(verb, {}), **training}
         yield "training", partial(checked, TrainingConfig, values, "training"), values
     if isinstance(subset := given.get(SUBSET), Mapping):
         yield SUBSET, partial(checked, Subset, subset, SUBSET), subset
@@ -72,12 +85,91 @@ def _checks(given: Configuration) -> Iterator[tuple[Any, ...]]:
         keys = ("model", "recipe", "graph", "encoder", "head")
         architecture = {key: given[key] for key in keys if key in given}
         yield "network", partial(_network, **architecture), architecture
-    if isinstance(target := given.get("target"), str | list) and "data" in given:
-        where = (given["data"], target, given.get("exclude_property", ()))
-        yield "data", partial(_data, *where), where
     for name, (kinds, check) in OF_TEXTS.items():
         if name in parameters(verb) and isinstance(value := given.get(name), kinds):
             yield name, partial(check, value), value
+
+
+def _of_choices(given: Configuration) -> Iterator[tuple[Any, ...]]:
+    """Yield what looks at experts that count, at drawn splits and at excluded rows."""
+    if given[VERB] == "mixture" and isinstance(k := given.get("k"), int) and "experts" in given:
+        yield "k", partial(_enough, k, given["experts"]), k, given["experts"]
+    if is_drawn(split := given.get("split")):
+        yield "split", partial(_drawn, split, given.get("data")), split, given.get("data")
+    for other in given.get("exclude_like") or ():
+        yield "exclude_like", partial(_excluded, other), other
+
+
+def _of_data(
+    given: Configuration, sources: Mapping[str, Sequence[Configuration]]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield what looks at the data of a run, which a source may make."""
+    data, target = given.get("data"), given.get("target")
+    if given[VERB] in TABLE_VERBS:
+        yield "tables", partial(_merged, data), data
+        return
+    name = _source_name(data)
+    if name is None:
+        if "data" in given and isinstance(target, str | list):
+            where = (data, target, given.get("exclude_property", ()))
+            yield "data", partial(_data, *where), where
+        return
+    for made in sources.get(name, ()):
+        if made.get(VERB) not in TABLE_VERBS:
+            yield "table", partial(_no_table, name), name
+        elif isinstance(target, str | list):
+            where = (made.get("data"), target, given.get("exclude_property", ()))
+            yield "merged", partial(_merged, *where), where
+
+
+def _source_name(value: Any) -> str | None:
+    """Return the name in ``source:NAME``."""
+    is_source = isinstance(value, str) and value.startswith(SOURCE)
+    return value.removeprefix(SOURCE) if is_source else None
+
+
+def _no_table(name: str) -> None:
+    """Complain.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError(f"The source {name!r} makes a model; 'data' needs a table, or a 'merge'.")
+
+
+def _merged(data: Any, target: Any = None, excluded: Any = ()) -> None:
+    """Make sure that data sets can be joined, and that the result has the properties to learn.
+
+    Raises:
+        InputError: they cannot, or it has not.
+    """
+    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+        raise InputError(f"'data' of 'merge' is {data!r}; it must be a list of NAME=DATA.")
+    known: list[str] = []
+    for source in map(parse_source, data):
+        known += (
+            [source.name or source.property]
+            if source.name or source.property
+            else (list(read_table(source.data).properties))
+        )
+    if target is None:
+        return
+    for name in choose_targets(as_list(target), known, excluded):
+        if name not in known:
+            raise unknown("property", name, known)
+
+
+def _drawn(split: Any, data: Any) -> None:
+    found = checked(DrawnSplit, split, "split")
+    if isinstance(found.test, str) and data is not None and _source_name(data) is None:
+        select_ids(found.test, read_table(data))
+
+
+def _excluded(other: Any) -> None:
+    if isinstance(other, Mapping):
+        checked(Selection, other, "exclude_like").read()
+    elif _source_name(other) is None:
+        read_table(other)
 
 
 def _type(verb: str, name: str, value: Any) -> None:
@@ -140,14 +232,24 @@ def _models(models: str | list[str]) -> None:
     Raises:
         InputError: all that is wrong with them.
     """
-    names = [name for name in named_models(models).values() if not name.startswith(SOURCE)]
+    names = [name for name in named_models(models).values() if _source_name(name) is None]
     sentences = [_complaint(partial(_model, name)) for name in names]
     if any(sentences):
         raise InputError(" ".join(filter(None, sentences)))
 
 
+def _enough(k: int, experts: Any) -> None:
+    """Make sure that a mixture has as many experts as shall count.
+
+    Raises:
+        InputError: it has fewer.
+    """
+    if isinstance(experts, str | list) and not 1 <= k <= (n := len(named_models(experts))):
+        raise InputError(f"'k' is {k}, but the mixture has {n} experts; take 1 to {n}.")
+
+
 def _source_model(model: str) -> None:
-    if not model.startswith(SOURCE):
+    if _source_name(model) is None:
         model_folder(model)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from epitaxy.core.errors import InputError
-from epitaxy.recipes.exclusions import resolve_targets, without_rows
 from epitaxy.recipes.running import as_list
-from epitaxy.structures.reading import read_table
 from epitaxy.structures.sampling import sample
-from epitaxy.structures.splits import Split, resolve_split
-from epitaxy.structures.table import Dropped, StructureTable
+from epitaxy.structures.splits import Split
+from epitaxy.structures.table import StructureTable
+from epitaxy.studies.tables import labelled_table, seed_of, split_of
 
 
 class Subset(BaseModel):
@@ -41,20 +39,15 @@ def subset_split(subset: Subset, arguments: Mapping[str, Any]) -> Split:
     Raises:
         InputError: as the verb, or there are fewer rows than asked for.
     """
-    seed = int((arguments.get("training") or {}).get("seed", 0))
-    excluded = arguments.get("exclude_property", ())
-    read, names = resolve_targets(arguments["data"], as_list(arguments["target"]), excluded)
-    table = read_table(read, target=names)
-    table = without_rows(table, arguments.get("exclude_rows"), arguments.get("exclude_like", ()))
-    known = np.isfinite(np.stack([table.column(name) for name in names], axis=1)).any(axis=1)
-    # A published split may name rows without a label: the table says that they were dropped.
-    without = [Dropped(str(i), "no label") for i in table.ids[~known]]
-    table = table.select(known).with_dropped((*table.dropped, *without))
-    split = resolve_split(arguments.get("split", "random"), table, seed=seed)
-    if len(names) > 1 and subset.sampling != "random":
+    seed = seed_of(arguments)
+    names = as_list(arguments["target"])
+    table = labelled_table(arguments)
+    split = split_of(arguments, table)
+    several = len(names) > 1 or names[0] not in table.properties
+    if several and subset.sampling != "random":
         raise InputError(
             f"The sampling {subset.sampling!r} looks at the values of one property, but "
-            f"{len(names)} are to be learned; use 'random'."
+            f"{', '.join(names)} are to be learned; use 'random'."
         )
 
     def draw(part: tuple[str, ...], n: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import threading
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.memory import keep_freed_memory
@@ -25,15 +25,23 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
-    logger.setLevel(logging.INFO)
-    keep_freed_memory()
+    prepare(sys.stderr)
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     while True:
         task = tasks.get()
         answers.write(json.dumps({"reason": execute(task)}) + "\n")
         answers.flush()
+
+
+def prepare(stream: TextIO) -> logging.Handler:
+    """Let what runs say go to a file, and return what sends it there."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    keep_freed_memory()
+    return handler
 
 
 def execute(task: dict[str, Any]) -> str:

@@ -40,8 +40,8 @@ class TrainingConfig(BaseModel):
     minimum_rate: float = Field(default=0.0, ge=0)
     """Learning rate at the end of the cosine schedule."""
     loss: Literal["mse", "l1", "huber", "robust-l1", "robust-l2"] = "l1"
-    """Loss on the learning scale; missing labels do not count. The robust ones (Hoffmann 2023) learn a
-    width of the error for every crystal, by a second output of the head."""
+    """Loss on the learning scale; missing labels do not count. The robust ones (Hoffmann 2023)
+    learn a width of the error for every crystal, by a second output of the head."""
     huber_delta: float = Field(default=1.0, gt=0)
     """Where the Huber loss turns linear, on the learning scale."""
     balance: Balance = "labels"

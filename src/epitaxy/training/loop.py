@@ -116,13 +116,16 @@ def _loggable(row: dict[str, Any]) -> dict[str, float]:
     return {key: row[key] for key in row if key not in {"epoch", "val_maes"}} | of_each
 
 
-def _predict(job: Job, fabric: Fabric, batch: CrystalBatch) -> Tensor:
-    """Run the model in the precision of the run, (B, P)."""
+def _predict(job: Job, fabric: Fabric, batch: CrystalBatch) -> tuple[Tensor, Tensor]:
+    """Run the model in the precision of the run; return predictions (B, P) and loss."""
     # Not through Fabric's wrapper: it would copy the batch field by field to convert it.
     with fabric.autocast():
-        prediction: Tensor = job.model(batch, start=job.start)
+        found, widths = job.model.outputs(batch, start=job.start)
     assert batch.targets is not None
-    return prediction.to(batch.targets.dtype)
+    kept = batch.targets.dtype
+    prediction = found.to(kept)
+    widths = None if widths is None else widths.to(kept)
+    return prediction, job.loss(prediction, batch.targets, widths)
 
 
 def _epoch(job: Job, fabric: Fabric, optimiser: Any, epoch: int) -> dict[str, Any]:
@@ -141,9 +144,8 @@ def _epoch(job: Job, fabric: Fabric, optimiser: Any, epoch: int) -> dict[str, An
         set_rates(job.optimiser, now)
         batch = host_batch.to(fabric.device)
         optimiser.zero_grad(set_to_none=True)
-        prediction = _predict(job, fabric, batch)
+        prediction, loss = _predict(job, fabric, batch)
         assert batch.targets is not None
-        loss = job.loss(prediction, batch.targets)
         penalty = model.encoder.penalty()
         fabric.backward(loss if penalty is None else loss + penalty)
         if config.gradient_clip is not None:
@@ -179,9 +181,9 @@ def validate(job: Job, fabric: Fabric) -> tuple[float, Errors]:
     losses, errors = _Mean(), Errors(job.model)
     for host_batch in job.val.epoch():
         batch = host_batch.to(fabric.device)
-        prediction = _predict(job, fabric, batch)
+        prediction, loss = _predict(job, fabric, batch)
         assert batch.targets is not None
-        losses.add(job.loss(prediction, batch.targets), len(batch))
+        losses.add(loss, len(batch))
         errors.add(prediction, batch.targets)
     return losses.value(), errors
 

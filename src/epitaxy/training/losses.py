@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -12,8 +13,23 @@ from torch.nn import functional
 from epitaxy.training.config import Balance, TrainingConfig
 from epitaxy.transfer.plan import ParameterGroup
 
-Elementwise = Callable[[Tensor, Tensor], Tensor]
-"""Loss of each entry, without reduction."""
+Elementwise = Callable[..., Tensor]
+"""Prediction, target and, if the loss is robust, log width -> loss of each entry."""
+ROBUST = ("robust-l1", "robust-l2")
+"""Losses that learn the width of the error of every crystal."""
+
+
+def robust_l1(prediction: Tensor, target: Tensor, log_width: Tensor) -> Tensor:
+    """Return ``sqrt(2) |o - t| exp(-s) + s``: Laplace, exp(s) is the standard deviation.
+
+    Source: Hoffmann 2023 (code), after Kendall and Gal, NeurIPS 2017.
+    """
+    return math.sqrt(2) * (prediction - target).abs() * torch.exp(-log_width) + log_width
+
+
+def robust_l2(prediction: Tensor, target: Tensor, log_width: Tensor) -> Tensor:
+    """Return ``(o - t)^2 exp(-2 s) / 2 + s``: Gauss, exp(s) is the standard deviation."""
+    return 0.5 * (prediction - target).square() * torch.exp(-2 * log_width) + log_width
 
 
 class Loss(nn.Module):
@@ -31,6 +47,7 @@ class Loss(nn.Module):
         elementwise: loss without reduction.
         n_properties: P.
         balance: as above.
+        robust: whether ``elementwise`` reads the log widths of the errors, too.
 
     >>> loss = Loss(partial(functional.l1_loss, reduction="none"), 2)
     >>> target = torch.tensor([[1.0, float("nan")], [3.0, 4.0]])
@@ -42,27 +59,36 @@ class Loss(nn.Module):
     """(P,), None where nothing is learned."""
 
     def __init__(
-        self, elementwise: Elementwise, n_properties: int = 1, balance: Balance = "labels"
+        self,
+        elementwise: Elementwise,
+        n_properties: int = 1,
+        balance: Balance = "labels",
+        *,
+        robust: bool = False,
     ) -> None:
         super().__init__()
-        self.elementwise, self.balance = elementwise, balance
+        self.elementwise, self.balance, self.robust = elementwise, balance, robust
         learned = balance == "uncertainty"
         widths = nn.Parameter(torch.zeros(n_properties)) if learned else None
         self.register_parameter("log_widths", widths)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def forward(
+        self, prediction: Tensor, target: Tensor, log_widths: Tensor | None = None
+    ) -> Tensor:
         """Return the loss of a batch.
 
         Args:
             prediction: (B, P) on the learning scale.
             target: (B, P), NaN where not known; such entries have exactly zero gradient.
+            log_widths: (B, P) logs of the widths of the errors, read by robust losses only.
 
         Returns:
             Scalar; zero when nothing is known.
         """
         known = torch.isfinite(target)
         # The label is replaced before the loss sees it: NaN times zero would still be NaN.
-        values = self.elementwise(prediction, torch.where(known, target, prediction.detach()))
+        given = [prediction, torch.where(known, target, prediction.detach())]
+        values = self.elementwise(*given, *([log_widths] if self.robust else []))
         sums = (values * known).sum(dim=0)
         if self.balance == "labels":
             return sums.sum() / known.sum().clamp(min=1)
@@ -82,8 +108,11 @@ def make_loss(config: TrainingConfig, n_properties: int) -> Loss:
         "mse": partial(functional.mse_loss, reduction="none"),
         "l1": partial(functional.l1_loss, reduction="none"),
         "huber": partial(functional.huber_loss, reduction="none", delta=config.huber_delta),
+        "robust-l1": robust_l1,
+        "robust-l2": robust_l2,
     }
-    return Loss(table[config.loss], n_properties, config.balance)
+    robust = config.loss in ROBUST
+    return Loss(table[config.loss], n_properties, config.balance, robust=robust)
 
 
 def learned_weights(loss: Loss) -> ParameterGroup:

@@ -7,6 +7,7 @@ STRATEGIES = Registry(
     {
         "full": "epitaxy.transfer.strategies.full:full",
         "head": "epitaxy.transfer.strategies.head:head",
+        "regression-head": "epitaxy.transfer.strategies.regression_head:regression_head",
         "new-head": "epitaxy.transfer.strategies.new_head:new_head",
         "two-body": "epitaxy.transfer.strategies.two_body:two_body",
         "three-body": "epitaxy.transfer.strategies.three_body:three_body",

@@ -238,7 +238,8 @@ def _replace_heads(model: PropertyModel, new: NewHead, seed: int) -> None:
         torch.manual_seed(seed)
         for position, name in enumerate(model.names):
             old = model.head(name)
-            model.heads[position] = Head(model.encoder.width, old.spec, old.scaler, config)
+            kept = config.model_copy(update={"log_width": old.config.log_width})
+            model.heads[position] = Head(model.encoder.width, old.spec, old.scaler, kept)
 
 
 def _reinitialise(modules: Iterable[nn.Module], seed: int) -> None:

@@ -18,6 +18,7 @@ from epitaxy.reports.style import (
     note,
     square_limits,
     styled,
+    tip,
 )
 from epitaxy.results.metrics import metrics
 from epitaxy.results.predictions import known_rows, select_property
@@ -80,6 +81,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, split: str, limits: tuple[float, floa
         axes.vlines(
             x[drawn], bounds[drawn, 0], bounds[drawn, 1], color=MUTED, linewidth=0.8, alpha=0.45
         )
-    axes.scatter(x, y, zorder=3, **series.points(len(x)))
+    points = axes.scatter(x, y, zorder=3, **series.points(len(x)))
+    told = zip(rows["id"], x, y, strict=True)
+    tip(points, *(f"{name}: true {true:.4g}, predicted {found:.4g}" for name, true, found in told))
     axes.set(xlim=limits, ylim=limits, box_aspect=1, title=series.label.capitalize())
     axes.locator_params(nbins=6)

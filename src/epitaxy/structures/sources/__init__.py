@@ -19,6 +19,8 @@ SOURCES = Registry(
         "ase": "epitaxy.structures.sources.ase_database:read",
         "xyz": "epitaxy.structures.sources.ase_database:read_frames",
         "jarvis_json": "epitaxy.structures.sources.jarvis_json:read",
+        "alexandria": "epitaxy.structures.sources.alexandria:read",
+        "mp": "epitaxy.structures.sources.materials_project:read",
         "matminer": "epitaxy.structures.sources.matminer_source:read",
         "jarvis": "epitaxy.structures.sources.jarvis_source:read",
     },

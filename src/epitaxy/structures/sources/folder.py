@@ -14,6 +14,8 @@ from epitaxy.structures.parsing import is_structure_file, read_text, without_suf
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 USUAL_NAME = "id_prop.csv"
+NO_FILE, NO_ROW = "no structure file for this row", "no row in"
+"""How the reasons begin for which rows and files without a partner are left out."""
 
 
 def read(location: str) -> Reading:
@@ -40,9 +42,9 @@ def read(location: str) -> Reading:
         values = {k: column[row] for k, column in zip(names, cells, strict=True)}
         builder.add(name, row, crystal, values)
     lost_files = sorted(set(files) - set(paths))
-    builder.drop_all(lost_rows, f"no structure file for this row of {table_path.name}")
+    builder.drop_all(lost_rows, f"{NO_FILE} of {table_path.name}")
     lost_names = (structure_name(f, folder) for f in lost_files)
-    builder.drop_all(lost_names, f"no row in {table_path.name}")
+    builder.drop_all(lost_names, f"{NO_ROW} {table_path.name}")
     note = (
         f"{table_path.name}: {table.summary}, ids in {id_name!r}; {len(paths)} rows matched, "
         f"{len(lost_rows)} rows without a file{_first(lost_rows)}, {len(lost_files)} files "

@@ -11,6 +11,34 @@ from epitaxy.core.errors import InputError
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.parsing import crystal_from_object, read_text, without_suffix
 
+UNITS = {
+    "optb88vdw_bandgap": "eV",
+    "mbj_bandgap": "eV",
+    "hse_gap": "eV",
+    "formation_energy_peratom": "eV/atom",
+    "ehull": "eV/atom",
+    "exfoliation_energy": "meV/atom",
+    "bulk_modulus_kv": "GPa",
+    "shear_modulus_gv": "GPa",
+}
+FUNCTIONALS = {
+    "optb88vdw_bandgap": "OptB88vdW",
+    "optb88vdw_total_energy": "OptB88vdW",
+    "formation_energy_peratom": "OptB88vdW",
+    "ehull": "OptB88vdW",
+    "exfoliation_energy": "OptB88vdW",
+    "epsx": "OptB88vdW",
+    "epsy": "OptB88vdW",
+    "epsz": "OptB88vdW",
+    "bulk_modulus_kv": "OptB88vdW",
+    "shear_modulus_gv": "OptB88vdW",
+    "mbj_bandgap": "TBmBJ",
+    "mepsx": "TBmBJ",
+    "mepsy": "TBmBJ",
+    "mepsz": "TBmBJ",
+    "hse_gap": "HSE06",
+}
+"""Of the columns of dft_2d and dft_3d."""
 ID_KEYS = ("jid", "id", "material_id", "name", "filename")
 
 
@@ -43,7 +71,9 @@ def from_records(records: Sequence[Mapping[str, Any]], origin: str) -> Reading:
         skipped = {"atoms", id_key}
         values = {k: v for k, v in record.items() if k not in skipped and _is_single(v)}
         builder.add(without_suffix(name), row, _crystal(record), values)
-    return builder.build(notes=[f"JARVIS records: {len(records)}, ids in {id_key or 'order'!r}."])
+    note = f"JARVIS records: {len(records)}, ids in {id_key or 'order'!r}."
+    reading = builder.build(notes=[note])
+    return reading.described(source="JARVIS", units=UNITS, functionals=FUNCTIONALS)
 
 
 def _crystal(record: Mapping[str, Any]) -> Crystal | UnusableError:

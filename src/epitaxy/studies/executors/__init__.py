@@ -2,6 +2,12 @@
 
 from epitaxy.core.registry import Registry
 
-EXECUTORS = Registry("executor", {"local": "epitaxy.studies.executors.local:LocalExecutor"})
-"""Name -> class, made from (folder for messages, workers or None). To add one: a file here and a
-line in this table."""
+EXECUTORS = Registry(
+    "executor",
+    {
+        "local": "epitaxy.studies.executors.local:LocalExecutor",
+        "ray": "epitaxy.studies.executors.ray:RayExecutor",
+    },
+)
+"""Name -> class, see `Executor` for what it is made from. To add one: a file here and a line in
+this table."""

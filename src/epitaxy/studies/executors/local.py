@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from epitaxy.core.errors import InputError
-from epitaxy.studies.tasks import Outcome, Task
+from epitaxy.studies.tasks import Outcome, Task, check_counts
 
 MEMORY = 2 * 1024**3
 """Bytes that a worker is supposed to need, where the user does not say how many there shall be."""
@@ -29,21 +29,40 @@ class LocalExecutor:
 
     Args:
         folder: where each worker writes its messages, ``worker-N.txt``.
-        workers: number of processes; by default one per core, or fewer where memory is short. Each
-            gets its share of the cores as threads, unless OMP_NUM_THREADS says otherwise.
+        workers: number of processes; by default one per core (or per ``cpus``), or fewer where
+            memory is short.
+        cpus: threads of each process; by default its share of the cores, unless OMP_NUM_THREADS
+            says otherwise.
+        gpus: graphics cards of a run; this executor does not share them out.
+        address: of a cluster, of which this executor knows nothing.
 
     Raises:
-        InputError: ``workers`` is not positive.
+        InputError: ``workers`` or ``cpus`` is not positive, or ``gpus`` or ``address`` is given.
     """
 
-    def __init__(self, folder: Path, workers: int | None = None) -> None:
-        if workers is not None and workers < 1:
-            raise InputError(f"There must be at least one worker, but {workers} came.")
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int | None = None,
+        cpus: int | None = None,
+        gpus: float = 0.0,
+        address: str | None = None,
+    ) -> None:
+        check_counts(workers=workers, cpus=cpus)
+        if gpus or address:
+            given = f"address {address!r}" if address else f"{gpus:g} gpus a run"
+            raise InputError(
+                f"The executor 'local' takes this machine as it is, but {given} came; leave that "
+                "out, or use the executor 'ray'."
+            )
         cores = len(os.sched_getaffinity(0))
         self.folder = folder
-        self.workers = workers or max(1, min(cores, available_memory() // MEMORY))
+        most = max(1, cores // (cpus or 1))
+        self.workers = workers or max(1, min(most, available_memory() // MEMORY))
         # One number for all: a library with threads of its own would be in the way of the others.
-        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // self.workers))
+        share = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // self.workers))
+        threads = str(cpus) if cpus else share
         self._environment = {**os.environ, **dict.fromkeys(THREADS, threads)}
         self._slots: list[_Worker | None] = [None] * self.workers
 
@@ -144,7 +163,7 @@ class _Worker:
         reason = f"its process ended with {how}, see {self.messages}"
         if code == -signal.SIGKILL:
             reason += "; where memory is short, fewer workers help"
-        return Outcome(self.task.id, time.monotonic() - self.began, reason)
+        return Outcome(self.task.id, time.monotonic() - self.began, reason, died=True)
 
     def stop(self) -> None:
         """End the process; a run that it is in the middle of can be continued."""

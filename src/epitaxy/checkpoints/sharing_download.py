@@ -1,0 +1,199 @@
+"""Downloads that are checked, limited, and continue where they were interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ipaddress
+import logging
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import readable_disk_errors
+from epitaxy.core.progress import Progress
+
+logger = logging.getLogger("epitaxy")
+SECONDS = 60
+"""A server that says nothing for so long is given up."""
+TRIES = 3
+CHUNK = 1 << 20
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_address(address: str) -> None:
+    """Accept addresses that nobody on the way can change: https, or this machine.
+
+    >>> check_address("https://example.org/model.zip")
+    >>> check_address("http://example.org/model.zip")
+    Traceback (most recent call last):
+    ...
+    epitaxy.core.errors.InputError: The address 'http://example.org/model.zip' must begin with \
+https://, so that nobody can change the model on its way.
+
+    Raises:
+        InputError: the address has another scheme, or names a user.
+    """
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise InputError(f"The address {address!r} cannot be read: {error}.") from error
+    if parts.username is not None or parts.password is not None:
+        raise InputError("An address with a user name or password is not taken; leave them out.")
+    if parts.scheme == "https" and host:
+        return
+    if not (parts.scheme == "http" and _is_loopback(host)):
+        raise InputError(
+            f"The address {address!r} must begin with https://, so that nobody can change the "
+            "model on its way."
+        )
+
+
+def check_sha256(text: str) -> str:
+    """Return a SHA-256 checksum in lower case.
+
+    Raises:
+        InputError: it does not consist of 64 hexadecimal digits.
+    """
+    lower = text.strip().lower()
+    if not SHA256.fullmatch(lower):
+        raise InputError(f"The checksum {text!r} must be SHA-256: 64 digits from 0 to f.")
+    return lower
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download(address: str, target: Path, *, sha256: str, largest: int) -> None:
+    """Download a file; what is already in ``target`` is continued, and all is checked at the end.
+
+    Args:
+        address: https, or http of this machine; redirections must be that, too.
+        target: file to write; what an interrupted download left is not downloaded again.
+        sha256: checksum of the whole file, 64 lower-case hexadecimal digits.
+        largest: bytes above which the download is refused.
+
+    Raises:
+        InputError: the address is not allowed, the server refuses or is interrupted again and
+            again, the file is too large, or its checksum is another.
+    """
+    check_address(address)
+    with readable_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left in reversed(range(TRIES)):
+            try:
+                _continue(address, target, largest)
+                break
+            except (OSError, http.client.HTTPException) as error:
+                _give_up_or_retry(address, target, error, left)
+    found = file_sha256(target)
+    if found != sha256:
+        target.unlink()
+        raise InputError(
+            f"{address!r} has the checksum {found}, but {sha256} was expected; nothing of it was "
+            "kept. Check the address, and ask its owner whether the file has changed."
+        )
+
+
+def _give_up_or_retry(address: str, target: Path, error: Exception, left: int) -> None:
+    """Say that a download is tried again.
+
+    Raises:
+        InputError: it makes no sense to try again, or all tries are used up.
+    """
+    if isinstance(error, urllib.error.HTTPError):
+        raise InputError(
+            f"{address!r} cannot be downloaded: the server answers {error.code} {error.reason}."
+        ) from error
+    if isinstance(error, OSError) and not _is_network(error):
+        raise error
+    reason = getattr(error, "reason", None) or error
+    done = target.stat().st_size if target.exists() else 0
+    if not left:
+        raise InputError(
+            f"The download of {address!r} was interrupted after {done:,} bytes ({reason}); the "
+            "same command continues it."
+        ) from error
+    logger.info("Interrupted after %s bytes (%s); trying again.", f"{done:,}", reason)
+
+
+def _is_network(error: OSError) -> bool:
+    return isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError)
+
+
+def _continue(address: str, target: Path, largest: int) -> None:
+    """Download the part of a file that ``target`` does not hold."""
+    done = target.stat().st_size if target.exists() else 0
+    headers = {"User-Agent": "epitaxy", "Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked before
+    try:
+        answer = urllib.request.build_opener(_Redirections).open(request, timeout=SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and done:
+            return  # Nothing is missing; the checksum will tell whether all is right.
+        raise
+    with answer:
+        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        if goes_on and not _starts_at(answer, done):
+            raise http.client.HTTPException("the server sends another part than was asked for")
+        done = done if goes_on else 0
+        announced = answer.headers.get("Content-Length", "")
+        total = done + int(announced) if announced.isdigit() else None
+        _check_size(address, total or 0, largest)
+        with target.open("ab" if goes_on else "wb") as file:
+            _copy(answer, file, address=address, done=done, total=total, largest=largest)
+
+
+def _starts_at(answer: Any, done: int) -> bool:
+    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {done}-")
+
+
+def _copy(
+    answer: Any, file: BinaryIO, *, address: str, done: int, total: int | None, largest: int
+) -> None:
+    chunks = -(-((total or 0) - done) // CHUNK)
+    with Progress(max(chunks, 1), Path(urlsplit(address).path).name) as bar:
+        while chunk := answer.read(CHUNK):
+            done += len(chunk)
+            _check_size(address, done, largest)
+            file.write(chunk)
+            bar.step()
+    if total is not None and done < total:
+        raise http.client.IncompleteRead(b"", total - done)
+
+
+def _check_size(address: str, size: int, largest: int) -> None:
+    if size > largest:
+        raise InputError(
+            f"{address!r} has more than {largest:,} bytes, which is too large for what it should "
+            "be; nothing larger is downloaded."
+        )
+
+
+class _Redirections(urllib.request.HTTPRedirectHandler):
+    """Follows redirections only to addresses that may be asked for themselves."""
+
+    def redirect_request(  # noqa: PLR0917 - as the base class has it
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        check_address(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

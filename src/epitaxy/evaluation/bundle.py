@@ -1,0 +1,239 @@
+"""`Bundle`: the models of all outer folds as one, with intervals and domain flags."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from epitaxy.checkpoints.model_files import load_model
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import write_json
+from epitaxy.core.progress import Progress
+from epitaxy.core.properties import PropertySpec
+from epitaxy.evaluation.calibration import Calibration
+from epitaxy.evaluation.feature_blocks import FeatureBlocks, feature_blocks
+from epitaxy.evaluation.predicting import predict_table
+from epitaxy.evaluation.shallow import ShallowModel
+from epitaxy.models.property_model import PropertyModel
+from epitaxy.results.predictions import make_predictions
+from epitaxy.structures.table import Dropped, StructureTable
+
+HEADER, FORMAT, VERSION = "fit.json", "epitaxy-fit", 1
+CHUNK = 2000
+"""Crystals that are predicted at a time."""
+
+
+class Member(BaseModel):
+    """A model of an outer fold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    weight: float
+    path: str
+    """Below the folder: a file of a `ShallowModel`, or the folder of a network."""
+    is_network: bool
+
+
+class Fold(BaseModel):
+    """The models that did not see one outer fold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: tuple[Member, ...]
+    difficulty: str
+    """File of the model that predicts the size of errors."""
+
+
+class Header(BaseModel):
+    """What ``fit.json`` says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: str = FORMAT
+    version: int = VERSION
+    spec: PropertySpec
+    descriptors: tuple[str, ...]
+    """Blocks of features that are described."""
+    sources: tuple[str, ...]
+    """Blocks of features that are embeddings; models below ``sources/``."""
+    folds: tuple[Fold, ...]
+
+
+class Answer(NamedTuple):
+    """What a bundle says of n crystals; all numbers in the unit of the property."""
+
+    ids: np.ndarray
+    values: np.ndarray
+    """(n,) mean over the folds."""
+    lower: np.ndarray
+    upper: np.ndarray
+    domain: pd.DataFrame
+    """One row per crystal, see `DomainFlags.frame`."""
+    dropped: tuple[Dropped, ...]
+
+
+@dataclass
+class Bundle:
+    """What `fit` hands over."""
+
+    folder: Path
+    header: Header
+    calibration: Calibration
+    _networks: dict[str, PropertyModel] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """Open the folder that `fit` wrote.
+
+        Raises:
+            InputError: a file is missing or damaged, or of another version.
+        """
+        folder = Path(folder)
+        try:
+            content = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+            if content.get("version") != VERSION:
+                raise InputError(
+                    f"{str(folder / HEADER)!r} has format version {content.get('version')!r}, but "
+                    f"this program reads version {VERSION}; install a matching version of epitaxy."
+                )
+            header = Header(**content)
+        except (OSError, ValidationError, json.JSONDecodeError, AttributeError) as error:
+            raise InputError(
+                f"{str(folder / HEADER)!r} cannot be read; copy the whole run again."
+            ) from error
+        return cls(folder, header, Calibration.load(folder))
+
+    @property
+    def name(self) -> str:
+        """Name of the property."""
+        return self.header.spec.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all properties that it predicts: one."""
+        return (self.name,)
+
+    @property
+    def specs(self) -> dict[str, PropertySpec]:
+        """Property name -> label and unit."""
+        return {self.name: self.header.spec}
+
+    @cached_property
+    def sources(self) -> dict[str, PropertyModel]:
+        """The models whose embeddings are features."""
+        return {name: load_model(self.folder / "sources" / name) for name in self.header.sources}
+
+    @cached_property
+    def shallow(self) -> dict[str, ShallowModel]:
+        """The shallow models by their path."""
+        paths = [m.path for f in self.header.folds for m in f.members if not m.is_network]
+        paths += [fold.difficulty for fold in self.header.folds]
+        return {path: ShallowModel.load(self.folder / path) for path in dict.fromkeys(paths)}
+
+    def answer(self, table: StructureTable) -> Answer:
+        """Predict all crystals of a table that can be described; the others are in ``dropped``."""
+        answers = []
+        with Progress(len(table), "predicting") as bar:
+            for start in range(0, len(table), CHUNK):
+                part = table.select(np.arange(start, min(start + CHUNK, len(table))))
+                with tempfile.TemporaryDirectory() as cache:
+                    answers.append(self._part(part, Path(cache)))
+                bar.step(len(part))
+        ids, values, lower, upper = (np.concatenate([a[i] for a in answers]) for i in range(4))
+        domain = pd.concat([a.domain for a in answers], ignore_index=True)
+        lost = tuple(d for a in answers for d in a.dropped)
+        return Answer(ids, values, lower, upper, domain, (*table.dropped, *lost))
+
+    def frame(self, table: StructureTable) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
+        """Return the predictions as the table of `results.predictions`, and those of `Domain`."""
+        found = self.answer(table)
+        made = make_predictions(
+            ids=found.ids,
+            property_name=self.name,
+            split="new",
+            y_pred=found.values,
+            y_lower=found.lower,
+            y_upper=found.upper,
+            unit=self.header.spec.unit,
+        )
+        return pd.concat([made, found.domain.drop(columns="id")], axis=1), found.dropped
+
+    def _part(self, table: StructureTable, cache: Path) -> Answer:
+        blocks = feature_blocks(table, self.header.descriptors, self.sources, cache=cache)
+        usable = table.select(blocks.rows)
+        kept, networks = self._network_values(usable, cache)
+        values = {name: block[kept] for name, block in blocks.values.items()}
+        by_fold = np.stack(
+            [self._fold(fold, values, networks) for fold in self.header.folds], axis=1
+        )
+        spread = np.mean([self.shallow[f.difficulty](values) for f in self.header.folds], axis=0)
+        usable = usable.select(kept)
+        low, high = self.calibration.intervals(by_fold, spread)
+        return Answer(
+            usable.ids,
+            by_fold.mean(axis=1),
+            low,
+            high,
+            self.calibration.flags(usable, values).frame(usable.ids.tolist()),
+            (*blocks.failures, *self._lost(table, blocks, usable)),
+        )
+
+    def _fold(
+        self, fold: Fold, values: Mapping[str, np.ndarray], networks: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """Return (n,) predictions of the models of a fold."""
+        total: np.ndarray = np.zeros(len(next(iter(values.values()))))
+        for member in fold.members:
+            known = member.is_network
+            total = total + member.weight * (
+                networks[member.path] if known else self.shallow[member.path](values)
+            )
+        return total
+
+    def _network_values(
+        self, table: StructureTable, cache: Path
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return the rows that all networks predict, and path -> predictions of these rows."""
+        paths = [m.path for f in self.header.folds for m in f.members if m.is_network]
+        found = {
+            path: predict_table(self._network(path), table, cache=cache, label="")
+            for path in dict.fromkeys(paths)
+        }
+        common = set(table.ids.tolist()).intersection(*(p.ids.tolist() for p in found.values()))
+        rows = np.flatnonzero([i in common for i in table.ids.tolist()])
+        return rows, {
+            path: p.values[[i in common for i in p.ids.tolist()], 0] for path, p in found.items()
+        }
+
+    def _network(self, path: str) -> PropertyModel:
+        if path not in self._networks:
+            self._networks[path] = load_model(self.folder / path)
+        return self._networks[path]
+
+    @staticmethod
+    def _lost(
+        table: StructureTable, blocks: FeatureBlocks, usable: StructureTable
+    ) -> Sequence[Dropped]:
+        """Return the crystals that were described, but for which a network has no graph."""
+        left = set(table.ids[blocks.rows].tolist()) - set(usable.ids.tolist())
+        return [Dropped(str(i), "no graph could be built") for i in table.ids if i in left]
+
+
+def is_bundle(run: Any) -> bool:
+    """Tell whether a run folder was written by `fit`."""
+    return isinstance(run, str | Path) and (Path(run) / HEADER).is_file()
+
+
+def write_header(folder: Path, header: Header) -> None:
+    """Write ``fit.json``."""
+    write_json(folder / HEADER, header.model_dump(mode="json"))

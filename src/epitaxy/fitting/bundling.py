@@ -1,0 +1,121 @@
+"""From the outcome of the protocol to the run folder that `predict` opens."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from epitaxy.checkpoints.model_files import model_folder
+from epitaxy.evaluation.bundle import Fold, Header, Member, write_header
+from epitaxy.evaluation.calibration import Calibration, bounds_of_training, elements_of
+from epitaxy.evaluation.domain import Domain
+from epitaxy.evaluation.shallow import stacked
+from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.candidates.network import NETWORK
+from epitaxy.fitting.candidates.shallow import MODEL
+from epitaxy.fitting.choosing import Blend
+from epitaxy.fitting.difficulty import difficulty_of
+from epitaxy.fitting.problem import Problem
+from epitaxy.fitting.protocol import Nested, OuterFold
+from epitaxy.fitting.runner import Runner
+from epitaxy.results.conformal import CrossConformal
+from epitaxy.results.predictions import make_predictions
+
+
+class Handed(NamedTuple):
+    """What is handed over: for each outer fold a blend, and what they predict for its rows."""
+
+    blends: tuple[Blend, ...]
+    predictions: np.ndarray
+    """(n,) outer predictions."""
+
+
+def write_bundle(
+    problem: Problem, runner: Runner, outcome: Nested, handed: Handed, folder: Path
+) -> pd.DataFrame:
+    """Copy the models, calibrate the intervals, write the header; return the outer predictions."""
+    spread = np.empty(len(problem.table))
+    folds, used = [], set()
+    for fold, weights in zip(outcome.outer, handed.blends, strict=True):
+        difficulty = difficulty_of(problem, fold, weights)
+        name = f"models/fold-{fold.number}/difficulty.safetensors"
+        difficulty.save(folder / name)
+        rows = problem.outside((fold.number,))
+        spread[rows] = difficulty(problem.select(rows))
+        members = _copied(runner, fold, weights, folder)
+        folds.append(Fold(members=members, difficulty=name))
+        used |= _blocks(fold, weights)
+    sources = tuple(name for name in problem.sources if name in used)
+    for name in sources:
+        copy_model(model_folder(problem.sources[name]), folder / "sources" / name)
+    header = Header(
+        spec=problem.spec, descriptors=problem.descriptors, sources=sources, folds=tuple(folds)
+    )
+    residuals = problem.labels - handed.predictions
+    blocks = sources or problem.descriptors
+    points = stacked(problem.blocks, blocks)
+    calibration = Calibration(
+        CrossConformal(residuals, problem.folds, spread),
+        Domain.of(problem.table.ids.tolist(), elements_of(problem.table), points),
+        blocks,
+    )
+    calibration.save(folder)
+    write_header(folder, header)
+    bounds = bounds_of_training(handed.predictions, residuals, problem.folds, spread)
+    return _outer_frame(problem, handed.predictions, bounds)
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy weights, description and card of a network."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("model.safetensors", "model.json", "card.md"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
+def _copied(runner: Runner, fold: OuterFold, weights: Blend, folder: Path) -> tuple[Member, ...]:
+    members = []
+    for number, name in enumerate(sorted(weights)):
+        task = fold.variants[name].task((fold.number,))
+        is_network = FAMILIES[task.candidate.family].is_network
+        path = f"models/fold-{fold.number}/{number}" + ("" if is_network else ".safetensors")
+        found = runner.folder_of(task)
+        if is_network:
+            copy_model(found / NETWORK, folder / path)
+        else:
+            shutil.copyfile(found / MODEL, folder / path)
+        members.append(Member(name=name, weight=weights[name], path=path, is_network=is_network))
+    return tuple(members)
+
+
+def _blocks(fold: OuterFold, weights: Blend) -> set[str]:
+    """Return the names of the blocks that the members of a blend read."""
+    settings = [fold.variants[name].candidate.settings for name in weights]
+    return {block for one in settings for block in one.get("blocks", ())}
+
+
+def _outer_frame(
+    problem: Problem, predictions: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]
+) -> pd.DataFrame:
+    """Return the outer predictions with their intervals."""
+    low, high = bounds
+    return make_predictions(
+        ids=problem.table.ids,
+        property_name=problem.target,
+        split="test",
+        y_true=problem.labels,
+        y_pred=predictions,
+        y_lower=low,
+        y_upper=high,
+        unit=problem.spec.unit,
+    )
+
+
+def blends_of(outer: Sequence[OuterFold], *, plain: bool) -> tuple[Blend, ...]:
+    """Return the blends of all outer folds, with the guard or without transfer."""
+    return tuple(fold.choice.plain if plain else fold.choice.chosen for fold in outer)

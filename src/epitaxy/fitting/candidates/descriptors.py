@@ -1,0 +1,11 @@
+"""`descriptors`: fixed descriptions of composition and geometry."""
+
+from __future__ import annotations
+
+from epitaxy.fitting.candidates.shallow import ALL, ShallowFamily
+
+DESCRIPTORS_ALONE = ShallowFamily(
+    "descriptors",
+    transfers=False,
+    proposals=lambda problem: [("descriptors", problem.descriptors, ALL)],
+)

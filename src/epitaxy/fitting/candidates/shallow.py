@@ -1,0 +1,84 @@
+"""What families of shallow learners share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from epitaxy.batches.scalers import TargetScaler
+from epitaxy.core.seeds import child_seed
+from epitaxy.evaluation.shallow import ShallowModel, limits, stacked, standardised, statistics
+from epitaxy.fitting.candidates.family import Candidate, Task
+from epitaxy.fitting.learners import LEARNERS
+from epitaxy.fitting.learners.costs import seconds
+from epitaxy.fitting.problem import Problem
+
+MODEL = "model.safetensors"
+QUICK = ("kernel", "ridge")
+ALL = ("extra-trees", *QUICK, "boosting", "boosting-l1")
+Proposals = Callable[[Problem], Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]]]
+"""Problem -> (features in words, blocks, learners)."""
+
+
+@dataclass(frozen=True)
+class ShallowFamily:
+    """Some blocks of features, each with some learners."""
+
+    name: str
+    transfers: bool
+    proposals: Proposals
+    is_network: bool = False
+
+    def propose(self, problem: Problem) -> list[Candidate]:
+        """Return every set of blocks with every learner meant for it."""
+        return [
+            Candidate(
+                f"{words} + {learner}" if words else learner,
+                self.name,
+                {"learner": learner, "blocks": list(blocks)},
+            )
+            for words, blocks, learners in self.proposals(problem)
+            for learner in learners
+        ]
+
+    def seconds(self, candidate: Candidate, problem: Problem, rows: int) -> float:
+        """Return the expected time of a training."""
+        width = sum(problem.blocks[name].shape[1] for name in candidate.settings["blocks"])
+        return seconds(candidate.settings["learner"], rows, width)
+
+    def train(self, task: Task, problem: Problem, folder: Path) -> np.ndarray:
+        """Fit on the rows inside, predict those outside."""
+        settings, rows = task.candidate.settings, problem.inside(task.held)
+        seed = child_seed(problem.seed, f"{task.candidate.name}/{task.held}") % 2**31
+        model = fit_shallow(
+            problem.select(rows),
+            problem.labels[rows],
+            blocks=settings["blocks"],
+            learner=settings["learner"],
+            transform=task.transform,
+            seed=seed,
+        )
+        if task.keeps_model:
+            model.save(folder / MODEL)
+        return model(problem.select(problem.outside(task.held)))
+
+
+def fit_shallow(
+    features: dict[str, np.ndarray],
+    labels: np.ndarray,
+    *,
+    blocks: Sequence[str],
+    learner: str,
+    transform: str,
+    seed: int,
+) -> ShallowModel:
+    """Fit a learner on named blocks of (n, F) features and (n,) labels in physical units."""
+    scaler = TargetScaler.fit(labels, name="target", transform=transform)  # type: ignore[arg-type]
+    scaled = scaler.forward(labels)
+    raw = stacked(features, blocks)
+    centre, scale = statistics(raw)
+    learned = LEARNERS[learner](standardised(raw, centre, scale), scaled, seed)
+    return ShallowModel(tuple(blocks), centre, scale, learned, scaler, limits(scaled))

@@ -1,0 +1,244 @@
+"""`fit`: everything decided for the user, honestly scored."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from epitaxy.core.errors import InputError
+from epitaxy.core.files import MARKER, check_output_folder
+from epitaxy.core.hashing import content_hash
+from epitaxy.evaluation.bundle import Bundle
+from epitaxy.evaluation.calibration import COVERAGE
+from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.plan import PATIENCE, Plan, default_budget, make_plan, seconds_of
+from epitaxy.fitting.protocol import nested
+from epitaxy.fitting.runner import PROBLEM, Runner
+from epitaxy.fitting.setting_up import Ready, chosen_families, read_labelled, set_up
+from epitaxy.fitting.writing import CANDIDATES, SCORE, write_fit
+from epitaxy.recipes.data import data_name
+from epitaxy.recipes.workspace import CONFIG, is_finished, workspace
+from epitaxy.reports.numbers import interval_text, with_unit
+from epitaxy.results.predictions import read_predictions
+from epitaxy.structures.table import StructureTable
+from epitaxy.structures.understanding import understand
+
+logger = logging.getLogger("epitaxy")
+WORK = "work"
+KEPT = {MARKER, CONFIG, WORK}
+"""From these an interrupted fit continues."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished fit."""
+
+    folder: Path
+    score: dict[str, Any]
+    """As in score.json."""
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error on rows that took no part in anything, physical units."""
+        return float(self.score["mae"])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of `mae`."""
+        low, high = self.score["mae_interval"]
+        return float(low), float(high)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The models, read from the folder."""
+        return Bundle.read(self.folder)
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The outer predictions, read from the folder."""
+        return read_predictions(self.folder / "predictions.parquet")
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """The selection scores, read from the folder."""
+        return pd.read_csv(self.folder / CANDIDATES)
+
+    def text(self) -> str:
+        """Return the outcome in words, the outer error first."""
+        unit, found = str(self.score["unit"]), self.score
+        lines = [
+            (
+                "Mean absolute error on crystals that took no part in any choice: "
+                f"{with_unit(self.mae, unit, 3)} "
+                f"(95 % interval {interval_text(self.interval, unit)}; n = {found['n']})."
+            ),
+            f"A constant would have {with_unit(found['constant_mae'], unit, 3)}.",
+            (
+                f"{100 * found['coverage']:.0f} % of these values lie within the "
+                f"{100 * COVERAGE:.0f} % intervals."
+            ),
+        ]
+        lines += [found["transfer"]] if found["transfer"] else []
+        lines += ["", "Selection scores (inner folds; not errors to expect):"]
+        best = self.candidates.head(8)
+        lines += [
+            f"  {with_unit(float(error), unit, 3):>16s}  {name}"
+            for name, error in zip(best["candidate"], best["inner_mae"], strict=True)
+        ]
+        return "\n".join([*lines, "", f"Run folder: {self.folder} (README.md, report.html)"])
+
+
+def fit(
+    data: str | Path | StructureTable,
+    target: str,
+    out: str | Path,
+    *,
+    budget: str | float | None = None,
+    candidates: str | Sequence[str] = "all",
+    sources: str | Sequence[str | Path] = "zoo:*",
+    unit: str | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> Fitted:
+    """Try many ways of learning a property, and hand over the best with its honest error.
+
+    Five outer folds, crystals of one composition always in one of them. Inside each, candidates
+    compete on inner folds; the choice is trained on all rows outside the outer fold and predicts
+    the rows inside it, which took no part in anything. The models of the five folds together are
+    what is handed over.
+
+    Args:
+        data: whatever `read_table` reads.
+        target: property to learn.
+        out: run folder to write.
+        budget: ``90s``, ``30m``, ``2h`` or seconds; by default 5 minutes and one for 50 rows.
+        candidates: names of families, or ``all``; a list, or one text with commas.
+        sources: trained models from which is transferred: run folders, ``zoo:NAME``, ``zoo:*``.
+        unit: unit of the target, where the data does not say it.
+        seed: seed of everything random.
+        threads: processes that work at a time; by default one per core.
+        overwrite: replace a finished run with other settings.
+
+    Returns:
+        The finished fit.
+
+    Raises:
+        InputError: something given is wrong, or there are too few crystals.
+    """
+    out = check_output_folder(out)
+    settings: dict[str, Any] = {"budget": budget, "candidates": candidates, "sources": sources}
+    made = prepare_fit(data, target, unit=unit, seed=seed, threads=threads, **settings)
+    ready, plan = made.ready, made.plan
+    config = _config(data, made)
+    if is_finished(out, config, overwrite=overwrite):
+        logger.info("%s is already finished with these settings.", out)
+        return open_fit(out)
+    with workspace(out, config, keep=KEPT) as folder:
+        ready.problem.save(folder / WORK / PROBLEM)
+        runner = Runner(ready.problem, folder / WORK, made.threads, PATIENCE * made.seconds)
+        outcome = nested(ready.problem, plan, runner)
+        write_fit(ready, outcome, runner, folder)
+        shutil.rmtree(folder / WORK)
+    return open_fit(out)
+
+
+def open_fit(folder: str | Path) -> Fitted:
+    """Open the folder of a finished fit.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        found = json.loads((Path(folder) / SCORE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(folder)!r} is not the folder of a finished fit.") from error
+    return Fitted(Path(folder), found)
+
+
+class Prepared(NamedTuple):
+    """What is known before anything is trained."""
+
+    ready: Ready
+    families: list[str]
+    plan: Plan
+    seconds: float
+    """The budget."""
+    threads: int
+    understood: list[str]
+    """What the data holds, and what will be tried, in words."""
+
+
+def prepare_fit(
+    data: str | Path | StructureTable,
+    target: str,
+    *,
+    budget: str | float | None = None,
+    candidates: str | Sequence[str] = "all",
+    sources: str | Sequence[str | Path] = "zoo:*",
+    unit: str | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Prepared:
+    """Read and describe the data, and plan what is tried; arguments as those of `fit`.
+
+    Raises:
+        InputError: something given is wrong, or there are too few crystals.
+    """
+    families = chosen_families(candidates)
+    workers = (os.cpu_count() or 1) if threads is None else threads
+    if workers < 1:
+        raise InputError(f"{threads} threads are not possible; give 1 or more.")
+    wanted = None if budget is None else _seconds(budget)
+    table = read_labelled(data, target, unit)
+    said = understand(table, target).lines()
+    for line in said:
+        logger.info("%s", line)
+    needs_sources = any(FAMILIES[name].transfers for name in families)
+    ready = set_up(table, target, sources if needs_sources else (), seed)
+    seconds = wanted or default_budget(len(ready.problem.table))
+    plan = make_plan(ready.problem, families, seconds, workers)
+    planned = [f"budget         {seconds:.0f} s on {workers} cores", *plan.lines()]
+    for line in planned:
+        logger.info("%s", line)
+    return Prepared(ready, families, plan, seconds, workers, [*said, *planned])
+
+
+def _seconds(budget: str | float) -> float:
+    return seconds_of(budget if isinstance(budget, str) else f"{budget:g}s")
+
+
+def _config(data: str | Path | StructureTable, made: Prepared) -> dict[str, Any]:
+    problem, plan, weights = made.ready.problem, made.plan, made.ready.weights
+    sources = {
+        name: {"from": where, "weights": weights[name]} for name, where in problem.sources.items()
+    }
+    return {
+        "command": "fit",
+        "title": f"{problem.target}: the best of {len(plan.shallow) + len(plan.networks)} ways",
+        "data": data_name(data),
+        "target": [problem.target],
+        "budget_seconds": made.seconds,
+        "threads": made.threads,
+        "seed": problem.seed,
+        "candidates": made.families,
+        "sources": sources,
+        "plan": plan.lines(),
+        "properties": {problem.target: problem.spec.model_dump(mode="json")},
+        "hashes": {
+            "structures": problem.table.hash,
+            "labels": content_hash(problem.labels),
+            "folds": content_hash(problem.folds),
+        },
+        "rows": len(problem.table),
+        "versions": {name: version(name) for name in ("epitaxy", "torch", "numpy", "scikit-learn")},
+    }

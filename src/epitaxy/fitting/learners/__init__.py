@@ -1,0 +1,17 @@
+"""Shallow learners: standardised features and scaled labels in, plain arrays out."""
+
+from epitaxy.core.registry import Registry
+
+LEARNERS = Registry(
+    "learner",
+    {
+        "boosting": "epitaxy.fitting.learners.boosting:boosting",
+        "boosting-l1": "epitaxy.fitting.learners.boosting:absolute_boosting",
+        "constant": "epitaxy.fitting.learners.constant:constant",
+        "extra-trees": "epitaxy.fitting.learners.extra_trees:extra_trees",
+        "kernel": "epitaxy.fitting.learners.kernel:kernel",
+        "ridge": "epitaxy.fitting.learners.ridge:ridge",
+    },
+)
+"""Name -> function ``(features (n, F), labels (n,), seed) -> Learned``. To add one: a file here and
+a line in this table, with its cost in `epitaxy.fitting.costs`."""

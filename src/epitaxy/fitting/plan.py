@@ -1,0 +1,209 @@
+"""The plan: what is tried within a budget, decided before anything runs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from epitaxy.core.errors import InputError
+from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.candidates.family import Candidate
+from epitaxy.fitting.folds import FOLDS, pairs
+from epitaxy.fitting.problem import Problem
+
+logger = logging.getLogger("epitaxy")
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+SHORTEST = 30.0
+"""Seconds below which there is no time to do anything."""
+START = 12.0
+"""Seconds for starting processes, reading, card and report."""
+PER_ROW = 0.012
+"""Seconds per crystal for graphs, descriptors and embeddings."""
+WITH_NETWORKS = 0.4
+"""Part of the budget that shallow candidates may take where networks are to be tried, too."""
+START_OF_NETWORK = 0.8
+"""Seconds of a training before its first epoch and after its last one."""
+FINALISTS = 2
+"""Networks per outer fold that are tried in full."""
+EPOCHS = (120, 90, 60, 45, 30)
+"""Lengths of full trainings, of which the longest that can be paid is taken."""
+ENOUGH = 30
+SCREENING = 4
+"""A screening is so many times shorter."""
+DIFFERENT = 1.5
+"""Factor for outer folds that have different finalists."""
+PATIENCE = 1.5
+"""The clock stops optional work after this many budgets."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tried, in seconds of one core of the machine of the measurements."""
+
+    shallow: tuple[Candidate, ...]
+    pairs: str
+    """Which inner folds judge the shallow candidates, see `folds.pairs`."""
+    left_out: tuple[str, ...]
+    """Names of candidates for which the budget does not suffice."""
+    seconds: float
+    """Expected time of all trainings."""
+    networks: tuple[Candidate, ...] = ()
+    screening_epochs: int = 0
+    """Length of the trainings that choose which networks are tried in full; 0 if all are."""
+    epochs: int = 0
+    """Length of full trainings."""
+    finalists: int = 0
+    """Networks per outer fold that are tried in full."""
+
+    def lines(self) -> list[str]:
+        """Return the plan in words."""
+        said = [
+            f"tries          {len(self.shallow)} shallow candidates on {self.pairs} inner folds"
+        ]
+        if self.networks:
+            screened = (
+                f"; the best {self.finalists} of {len(self.networks)} after "
+                f"{self.screening_epochs} epochs"
+                if self.screening_epochs
+                else ""
+            )
+            said.append(f"networks       {self.epochs} epochs{screened}")
+        if self.left_out:
+            said.append(f"no time for    {', '.join(self.left_out)}")
+        said.append(f"expected       {self.seconds:.0f} s of computing on one core")
+        return said
+
+
+def seconds_of(text: str) -> float:
+    """Return a duration such as ``90s``, ``30m`` or ``1.5h`` in seconds.
+
+    Raises:
+        InputError: it is none, or too short.
+
+    >>> seconds_of("3m")
+    180.0
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip().lower())
+    if not found:
+        raise InputError(
+            f"The budget {text!r} is no duration; write a number with s, m or h, for example 30m."
+        )
+    seconds = float(found[1]) * UNITS[found[2]]
+    if seconds < SHORTEST:
+        raise InputError(f"The budget {text!r} is too short; give {SHORTEST:.0f}s or more.")
+    return seconds
+
+
+def default_budget(rows: int) -> float:
+    """Return the seconds for so many rows: 5 minutes, and one more for 50 rows, at most an hour.
+
+    >>> default_budget(300), default_budget(1250)
+    (660.0, 1800.0)
+    """
+    return 60.0 * min(5 + rows // 50, 60)
+
+
+def make_plan(problem: Problem, families: Sequence[str], budget: float, threads: int) -> Plan:
+    """Decide what is tried; it depends on nothing but the arguments.
+
+    Args:
+        problem: what is to be learned.
+        families: names in `FAMILIES`.
+        budget: seconds of clock.
+        threads: processes that work at a time.
+    """
+    rows = len(problem.table)
+    purse = max(budget - START - PER_ROW * rows, 5.0) * threads
+    candidates = [c for name in families for c in FAMILIES[name].propose(problem)]
+    networks = [c for c in candidates if FAMILIES[c.family].is_network]
+    shallow = [c for c in candidates if not FAMILIES[c.family].is_network]
+    share = WITH_NETWORKS if networks else 1.0
+    how, kept, spent = "cover", shallow[:1], 0.0
+    for how in ("all", "ring", "cover"):
+        kept, spent = _affordable(problem, shallow, how, purse * share)
+        if not _basic(shallow) - _basic(kept):
+            break
+    chosen, epochs, more = _networks(problem, networks, purse - spent)
+    left_out = tuple(c.name for c in candidates if c not in kept and c not in chosen)
+    return Plan(
+        shallow=tuple(kept),
+        pairs=how,
+        left_out=left_out,
+        seconds=spent + more,
+        networks=tuple(chosen),
+        screening_epochs=epochs // SCREENING if len(chosen) > FINALISTS else 0,
+        epochs=epochs,
+        finalists=min(FINALISTS, len(chosen)),
+    )
+
+
+def _networks(
+    problem: Problem, networks: Sequence[Candidate], purse: float
+) -> tuple[list[Candidate], int, float]:
+    """Return the networks that can be paid, for how many epochs, and what they cost.
+
+    The most expensive are left out until `ENOUGH` epochs can be paid; the rest is spent on epochs.
+    """
+    chosen = list(networks)
+    while chosen:
+        costs = {epochs: network_cost(problem, chosen, epochs) for epochs in EPOCHS}
+        fitting = [epochs for epochs in EPOCHS if costs[epochs] <= purse]
+        if fitting and fitting[0] >= ENOUGH:
+            return chosen, fitting[0], costs[fitting[0]]
+        rows = len(problem.table)
+        chosen.remove(
+            max(reversed(chosen), key=lambda c: FAMILIES[c.family].seconds(c, problem, rows))
+        )
+    return [], 0, 0.0
+
+
+def network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -> float:
+    """Return the expected time of trying networks: screening, judging in full, final training.
+
+    The finalists are taken for the most expensive ones, and outer folds may differ in theirs.
+    """
+    rows = len(problem.table)
+
+    def training(candidate: Candidate, share: float, length: int) -> float:
+        per_epoch = FAMILIES[candidate.family].seconds(candidate, problem, round(rows * share))
+        return START_OF_NETWORK + length * float(per_epoch)
+
+    judging, final = 1 - 2 / FOLDS, 1 - 1 / FOLDS
+    screening = 0.0
+    if len(networks) > FINALISTS:
+        short = epochs // SCREENING
+        screening = sum(len(pairs("cover")) * training(c, judging, short) for c in networks)
+    dearest = sorted((training(c, judging, epochs) for c in networks), reverse=True)[:FINALISTS]
+    full = DIFFERENT * len(pairs("ring")) * sum(dearest)
+    last = FOLDS * sum(dearest) * final / judging
+    return screening + full + last
+
+
+def cost(problem: Problem, candidate: Candidate, how: str) -> float:
+    """Return the expected time of judging a shallow candidate and of training it for use."""
+    rows, family = len(problem.table), FAMILIES[candidate.family]
+    scales = max(len(problem.transforms(outer)) for outer in range(FOLDS))
+    inner = len(pairs(how)) * family.seconds(candidate, problem, round(rows * (1 - 2 / FOLDS)))
+    outer = FOLDS * family.seconds(candidate, problem, round(rows * (1 - 1 / FOLDS)))
+    return float(scales * inner + outer)
+
+
+def _affordable(
+    problem: Problem, shallow: Sequence[Candidate], how: str, purse: float
+) -> tuple[list[Candidate], float]:
+    """Return the candidates, the cheapest first, that can be paid, and what they cost."""
+    costs = {c.name: cost(problem, c, how) for c in shallow}
+    kept: list[Candidate] = []
+    spent = 0.0
+    for candidate in sorted(shallow, key=lambda c: (costs[c.name], c.name)):
+        if not kept or spent + costs[candidate.name] <= purse:
+            kept.append(candidate)
+            spent += costs[candidate.name]
+    return kept, spent
+
+
+def _basic(candidates: Sequence[Candidate]) -> set[str]:
+    """Return the names of those candidates that must not be missing on more inner folds."""
+    return {c.name for c in candidates if not c.settings["learner"].startswith("boosting")}

@@ -1,0 +1,106 @@
+"""From what the user gave to a `Problem`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from epitaxy.batches.inputs import build_inputs
+from epitaxy.checkpoints.model_files import load_model, model_folder, named_models
+from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.files import cache_folder
+from epitaxy.core.hashing import content_hash
+from epitaxy.evaluation.feature_blocks import feature_blocks
+from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.folds import composition_folds
+from epitaxy.fitting.problem import SCRATCH, Problem
+from epitaxy.models import ENCODERS
+from epitaxy.models.encoder import Encoder
+from epitaxy.recipes.data import read_targets
+from epitaxy.structures.table import Dropped, StructureTable
+
+logger = logging.getLogger("epitaxy")
+DESCRIPTORS = ("composition", "geometry")
+"""Descriptors that need no optional package."""
+PER_BOND = {"cgcnn": 1.5e-5, "cgat": 1e-4, "alignn": 1.5e-3}
+"""Seconds of training per merged bond and epoch, on one core."""
+WITHOUT = "constant"
+"""The family that is always there."""
+
+
+class Ready(NamedTuple):
+    """A problem with what could not be used of the data."""
+
+    problem: Problem
+    dropped: tuple[Dropped, ...]
+    weights: dict[str, str]
+    """Name of a source -> hash of its weights."""
+
+
+def chosen_families(candidates: str | Sequence[str]) -> list[str]:
+    """Return the names of families, in the order of the registry.
+
+    Raises:
+        InputError: a name is not known.
+
+    >>> chosen_families("descriptors")
+    ['constant', 'descriptors']
+    """
+    given = candidates.split(",") if isinstance(candidates, str) else list(candidates)
+    names = {name.strip() for name in given if name.strip()} or {"all"}
+    for name in sorted(names - {"all"} - set(FAMILIES)):
+        raise unknown("candidate", name, [*FAMILIES, "all"])
+    return [n for n in FAMILIES if n in names or "all" in names or n == WITHOUT]
+
+
+def read_labelled(
+    data: str | Path | StructureTable, target: str, unit: str | None
+) -> StructureTable:
+    """Read the crystals and the target; rows without a value are kept."""
+    table, _ = read_targets(data, [target], "physical", unit=unit)
+    return table
+
+
+def set_up(
+    table: StructureTable, target: str, sources: str | Sequence[str | Path], seed: int
+) -> Ready:
+    """Describe and embed all labelled crystals and divide them into folds.
+
+    Raises:
+        InputError: there are too few usable crystals, or a source is no model.
+    """
+    known = np.isfinite(table.column(target))
+    without = [Dropped(str(i), "no label") for i in table.ids[~known]]
+    labelled = table.select(known)
+    models = named_models(sources)
+    for name in set(models) & set(DESCRIPTORS):
+        raise InputError(f"The source {models[name]!r} has the name of a descriptor; rename it.")
+    loaded = {name: load_model(where) for name, where in models.items()}
+    logger.info(
+        "Describing %d crystals, and embedding them with %d models.", len(labelled), len(models)
+    )
+    found = feature_blocks(labelled, DESCRIPTORS, loaded, cache=cache_folder() / "graphs")
+    usable = labelled.select(found.rows)
+    folds = composition_folds(usable.formulas, seed)
+    speeds = {
+        name: _speed(model.architecture, model.encoder, usable) for name, model in loaded.items()
+    }
+    scratch = ENCODERS[SCRATCH]()
+    speeds[SCRATCH] = _speed(SCRATCH, scratch, usable)
+    problem = Problem(usable, folds, found.values, models, seed, speeds)
+    weights = {
+        name: content_hash((model_folder(where) / "model.safetensors").read_bytes())
+        for name, where in models.items()
+    }
+    return Ready(problem, (*table.dropped, *without, *found.failures), weights)
+
+
+def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:
+    """Return the expected seconds per crystal and epoch of training a whole network."""
+    store = build_inputs(table, encoder.recipe, encoder.needs, cache=cache_folder() / "graphs")
+    bonds = float(store.n_bonds.mean()) if len(store) else 0.0
+    return PER_BOND.get(architecture, max(PER_BOND.values())) * (bonds + 1)

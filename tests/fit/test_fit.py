@@ -1,0 +1,141 @@
+"""The whole of `fit`, from a folder of CIF files to predictions."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from epitaxy.core.errors import InputError
+from epitaxy.evaluation.bundle import Bundle
+from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.candidates.family import Task
+from epitaxy.fitting.fit import fit, open_fit, prepare_fit
+from epitaxy.recipes.predict import predict
+from epitaxy.results.predictions import read_predictions
+from problems import problem_of
+from salts import GAPS, cif, content
+
+FILES = {
+    *{".epitaxy", "README.md", "calibration.safetensors", "candidates.csv", "config.yaml"},
+    *{"figures", "fit.json", "metrics.json", "models", "predictions.parquet", "report.html"},
+    *{"score.json"},
+}
+
+
+def test_every_crystal_is_predicted_once_by_models_that_did_not_see_it(finished):
+    frame = read_predictions(finished.folder / "predictions.parquet")
+    assert set(frame["id"]) == set(GAPS)
+    assert (frame["split"] == "test").all()
+    assert frame["y_true"].to_numpy() == pytest.approx([GAPS[i] for i in frame["id"]])
+    error = (frame["y_true"] - frame["y_pred"]).abs().mean()
+    assert finished.mae == pytest.approx(error)
+    assert finished.interval[0] < finished.mae < finished.interval[1]
+    assert finished.mae < 0.5 * finished.score["constant_mae"]
+    assert (frame["y_lower"] < frame["y_upper"]).all()
+
+
+def test_the_folder_holds_all_and_nothing_more(finished):
+    names = {p.name for p in finished.folder.iterdir()}
+    assert names - {"sources"} == FILES
+    assert not list(finished.folder.parent.glob(".*"))
+    for path in finished.folder.rglob("*"):
+        assert path.suffix not in {".pkl", ".joblib", ".npz"}
+    card = (finished.folder / "README.md").read_text()
+    for word in ("Mean absolute error", "30 crystals", "not errors to expect", "## Sources"):
+        assert word in card
+
+
+def test_predictions_for_new_crystals_have_bounds_and_flags(finished, folder, tmp_path):
+    (tmp_path / "bad.cif").write_text("nothing")
+    out = tmp_path / "p.csv"
+    frame = predict(finished.folder, [folder, tmp_path / "bad.cif"], out)
+    assert len(frame) == 30
+    assert (frame["y_lower"] < frame["y_pred"]).all()
+    assert (frame["y_pred"] < frame["y_upper"]).all()
+    assert set(frame["unit"]) == {"eV"}
+    assert (frame["domain"] == "inside").mean() > 0.8
+    truth = np.array([GAPS[i] for i in frame["id"]])
+    assert np.abs(frame["y_pred"] - truth).mean() < finished.mae
+    written = pd.read_csv(out)
+    assert list(written.columns) == [
+        *("id", "property", "y_pred", "y_lower", "y_upper", "unit"),
+        *("domain", "unseen_elements", "domain_percentile", "nearest"),
+    ]
+    assert "bad" in (tmp_path / "p.csv.dropped.csv").read_text()
+
+
+def test_unseen_elements_are_flagged(finished, tmp_path):
+    (tmp_path / "new.cif").write_text(cif("new", elements=("Th", "F"), edge=4.0))
+    (row,) = predict(finished.folder, tmp_path / "new.cif").to_dict("records")
+    assert row["domain"] == "outside"
+    assert row["unseen_elements"] == "Th"
+
+
+def test_a_bundle_stands_alone_wherever_it_is_copied(finished, folder, tmp_path):
+    copy = shutil.copytree(finished.folder, tmp_path / "elsewhere")
+    first, second = (predict(run, folder)["y_pred"].to_numpy() for run in (finished.folder, copy))
+    assert np.array_equal(first, second)
+
+
+def test_the_same_command_gives_the_same_bytes_whatever_the_threads(finished, folder, tmp_path):
+    settings = {"candidates": "descriptors,embeddings", "sources": "zoo:cgcnn-band-gap"}
+    again = fit(folder, "gap", tmp_path / "run", unit="eV", budget="30s", threads=1, **settings)
+    for name in ("predictions.parquet", "score.json", "candidates.csv", "fit.json", "README.md"):
+        assert (again.folder / name).read_bytes() == (finished.folder / name).read_bytes(), name
+    models = content(finished.folder / "models")
+    assert content(again.folder / "models") == models
+
+
+def test_a_finished_fit_is_not_repeated(finished, folder, monkeypatch):
+    monkeypatch.setattr("epitaxy.fitting.fit.nested", lambda *_: pytest.fail("trained again"))
+    settings = {"candidates": "descriptors,embeddings", "sources": "zoo:cgcnn-band-gap"}
+    found = fit(folder, "gap", finished.folder, unit="eV", budget="30s", threads=1, **settings)
+    assert found.score == finished.score
+
+
+def test_damaged_bundles_are_input_errors(finished, tmp_path):
+    copy = shutil.copytree(finished.folder, tmp_path / "copy")
+    header = json.loads((copy / "fit.json").read_text())
+    (copy / "fit.json").write_text(json.dumps(header | {"version": 99}))
+    with pytest.raises(InputError, match="version 99"):
+        Bundle.read(copy)
+    (copy / "fit.json").write_text("{")
+    with pytest.raises(InputError, match="copy the whole run again"):
+        predict(copy, copy)
+    with pytest.raises(InputError, match="not the folder of a finished fit"):
+        open_fit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"budget": "1 year"}, "no duration"),
+        ({"candidates": "descriptor"}, "Did you mean 'descriptors'"),
+        ({"threads": 0}, "give 1 or more"),
+        ({"sources": "zoo:nothing"}, "Unknown zoo model"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_trained(folder, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        prepare_fit(folder, "gap", **settings)
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_labels_that_are_held_out_are_not_seen(name, tmp_path):
+    """The held-out labels change; no training may notice."""
+    problem = problem_of()
+    labels = problem.labels.copy()
+    labels[problem.outside((1, 3))] += 1000.0
+    other = replace(problem, table=problem.table.with_property(problem.spec, labels))
+    for candidate in FAMILIES[name].propose(problem)[:5]:
+        task = Task(candidate, (1, 3), epochs=2 * FAMILIES[name].is_network)
+        found = []
+        for part, given in (("a", problem), ("b", other)):
+            place = tmp_path / part / task.key(given)
+            place.mkdir(parents=True)
+            found.append(FAMILIES[name].train(task, given, place))
+        assert np.array_equal(*found)
+        assert len(found[0]) == len(problem.outside((1, 3)))

@@ -1,0 +1,127 @@
+"""Folds, choosing, the guard and the interval."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from epitaxy.core.errors import InputError
+from epitaxy.fitting.choosing import Inner, blend, guarded, mixed
+from epitaxy.fitting.folds import FOLDS, composition_folds, pairs, partners
+from epitaxy.fitting.plan import default_budget, make_plan, seconds_of
+from epitaxy.fitting.score import difference, group_error, interval_of_new_rows, score
+
+RNG = np.random.default_rng(1)
+
+
+def test_equal_compositions_never_straddle_folds():
+    formulas = [f"A{n}" for n in RNG.integers(0, 40, 200)]
+    folds = composition_folds(formulas, 3)
+    of = {}
+    for formula, fold in zip(formulas, folds.tolist(), strict=True):
+        assert of.setdefault(formula, fold) == fold
+    assert np.ptp(np.bincount(folds)) <= 10
+    assert not np.array_equal(folds, composition_folds(formulas, 4))
+
+
+@pytest.mark.parametrize(("rows", "compositions"), [(19, 19), (60, 9)])
+def test_too_little_data_is_refused(rows, compositions):
+    with pytest.raises(InputError, match="an honest score needs at least 20 of 10"):
+        composition_folds([f"A{i % compositions}" for i in range(rows)], 0)
+
+
+@pytest.mark.parametrize("how", ["all", "ring", "cover"])
+def test_every_outer_fold_is_judged_without_its_own_rows(how):
+    for outer in range(FOLDS):
+        found = partners(pairs(how), outer)
+        assert found
+        assert outer not in found
+        assert all(set(held) == {outer, inner} for inner, held in found.items())
+    assert set(pairs(how)) <= set(combinations(range(FOLDS), 2))
+
+
+def inner(**predictions):
+    labels = RNG.normal(size=60)
+    made = {name: labels + RNG.normal(size=60) * size for name, size in predictions.items()}
+    return Inner(labels, [f"A{i}" for i in range(60)], made)
+
+
+def test_a_blend_is_better_than_its_best_member():
+    found = inner(a=0.5, b=0.5, c=5.0)
+    weights = blend(found, ["a", "b", "c"], np.arange(60))
+    assert sum(weights.values()) == pytest.approx(1)
+    assert set(weights) == {"a", "b"}
+    error = np.abs(mixed(found.predictions, weights) - found.labels).mean()
+    assert error < min(found.errors().values())
+
+
+def test_the_guard_takes_transfer_only_if_it_is_surely_better():
+    clear = guarded(inner(plain=1.0, source=0.1), {"source"})
+    assert clear.transfers
+    assert "source" in clear.chosen
+    assert set(clear.plain) == {"plain"}
+    labels = RNG.normal(size=60)
+    same = labels + RNG.normal(size=60)
+    equal = Inner(labels, ["A"] * 30 + ["B"] * 30, {"plain": same, "source": same + 1e-6})
+    assert not guarded(equal, {"source"}).transfers
+    assert guarded(equal, {"source"}).chosen == {"plain": 1.0}
+    assert not guarded(inner(plain=0.1, source=2.0), {"source"}).transfers
+
+
+def test_candidates_are_compared_on_rows_that_all_of_them_predicted():
+    found = inner(a=0.5, b=0.4)
+    found.predictions["b"][30:] = np.nan
+    # Where it was judged, b is better, although a would win on its own easier rows.
+    found.predictions["a"][30:] = found.labels[30:]
+    found.predictions["a"][:30] = found.labels[:30] + 2.0
+    assert found.errors()["a"] == pytest.approx(1.0)
+    assert set(guarded(found, set()).chosen) == {"b"}
+
+
+def test_the_interval_holds_the_true_error_and_counts_groups_not_rows():
+    hits = 0
+    for number in range(60):
+        random = np.random.default_rng(number)
+        errors = np.abs(random.normal(size=100)).repeat(4)
+        low, high = score(errors, [f"A{i}" for i in range(100) for _ in range(4)], 5).interval
+        hits += low < np.sqrt(2 / np.pi) < high
+    # The factor of 1.5 for shared training rows is on top, hence above 95.
+    assert hits >= 58
+    rows = score(errors, [str(i) for i in range(400)], 5).interval
+    assert high - low > 1.6 * (rows[1] - rows[0])
+    near, far = (interval_of_new_rows(errors, list("abcdefgh") * 50, 5, n) for n in (10**9, 50))
+    assert np.diff(far) > np.diff(near)
+
+
+def test_differences_are_paired():
+    errors = RNG.normal(size=50) ** 2
+    change = difference(errors - 0.1, errors, [str(i) for i in range(50)], 5)
+    assert change.mae == pytest.approx(-0.1)
+    assert change.interval[1] < 0
+    values = RNG.normal(size=400)
+    expected = values.std(ddof=1) / 20
+    assert group_error(values, [str(i) for i in range(400)]) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("text", ["", "30", "5 days", "-3m", "1s"])
+def test_wrong_budgets_are_input_errors(text):
+    with pytest.raises(InputError, match="budget"):
+        seconds_of(text)
+
+
+def test_more_budget_never_tries_less(problem):
+    names, before = set(), 0.0
+    for budget in (60, 200, default_budget(2000)):
+        plan = make_plan(problem, ["constant", "descriptors", "embeddings", "combined"], budget, 1)
+        found = {c.name for c in plan.shallow}
+        assert names <= found
+        assert before <= plan.seconds <= budget
+        names, before = found, plan.seconds
+    assert plan.pairs == "all"
+    assert not plan.left_out
+
+
+def test_two_threads_afford_more_than_one(problem):
+    families = ["constant", "descriptors", "combined"]
+    one, two = (make_plan(problem, families, 35, threads) for threads in (1, 2))
+    assert two.seconds > one.seconds

@@ -1,0 +1,28 @@
+"""A problem of `fit` in memory."""
+
+import numpy as np
+
+from epitaxy.fitting.folds import composition_folds
+from epitaxy.fitting.problem import Problem
+from salts import in_memory
+
+
+def problem_of(labels=None, *, seed=0):
+    """Return the crystals of `salts` with two features, one of which explains the labels."""
+    table = in_memory()
+    n = len(table)
+    random = np.random.default_rng(seed)
+    if labels is not None:
+        spec = table.properties["gap"]
+        table = table.with_property(spec, labels)
+    blocks = {
+        "composition": np.stack([table.values["gap"], random.normal(size=n)], axis=1),
+        "other": random.normal(size=(n, 3)),
+    }
+    return Problem(
+        table,
+        composition_folds(table.formulas, seed),
+        blocks,
+        {"other": "zoo:cgcnn-band-gap"},
+        seed,
+    )
