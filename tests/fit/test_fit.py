@@ -123,6 +123,28 @@ def test_wrong_settings_are_refused_before_anything_is_trained(folder, settings,
         prepare_fit(folder, "gap", **settings)
 
 
+@pytest.mark.slow
+def test_networks_are_handed_over_and_predict_as_outside(folder, tmp_path, monkeypatch):
+    """Head, mixture and fine-tuning compete with a constant; the bundle holds networks."""
+    for name, value in (("EPOCHS", (40,)), ("SCREENING", 4), ("START", 0.0)):
+        monkeypatch.setattr(f"epitaxy.fitting.plan.{name}", value)
+    settings = {"candidates": "head,mixture,finetune", "sources": "zoo:cgcnn-band-gap"}
+    found = fit(folder, "gap", tmp_path / "run", budget="10m", threads=1, **settings)
+    header = found.bundle.header
+    assert any(member.is_network for fold in header.folds for member in fold.members)
+    assert not header.sources
+    names = set(found.candidates["candidate"])
+    assert {n for n in names if n.endswith(" 10 epochs")} == {
+        "head of cgcnn-band-gap trained, 10 epochs",
+        "mixture of sources and descriptors, 10 epochs",
+        "cgcnn-band-gap fine-tuned, 10 epochs",
+    }
+    frame = predict(found.folder, folder)
+    assert len(frame) == 30
+    assert np.isfinite(frame[["y_pred", "y_lower", "y_upper"]]).all(axis=None)
+    assert not (found.folder / "work").exists()
+
+
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_labels_that_are_held_out_are_not_seen(name, tmp_path):
     """The held-out labels change; no training may notice."""

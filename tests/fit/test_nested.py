@@ -109,7 +109,8 @@ def test_learning_scales_are_chosen_inside(tmp_path):
     skewed = problem_of(labels)
     assert skewed.transforms(0) == ("identity", "log")
     assert problem.transforms(0) == ("identity",)
-    outcome = nested(skewed, quick_plan(skewed), started(skewed, tmp_path))
+    plan = quick_plan(skewed, ("constant", "ridge"))
+    outcome = nested(skewed, plan, started(skewed, tmp_path))
     assert all(any("log" in name for name in f.choice.chosen) for f in outcome.outer)
     # Errors stay in physical units.
     assert np.abs(outcome.chosen - labels).mean() < np.abs(np.median(labels) - labels).mean()

@@ -36,6 +36,7 @@ logger = logging.getLogger("epitaxy")
 WORK = "work"
 KEPT = {MARKER, CONFIG, WORK}
 """From these an interrupted fit continues."""
+STOPPED_EARLY = "The clock stopped optional trainings; with more --budget more would be tried."
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Fitted:
             ),
         ]
         lines += [found["transfer"]] if found["transfer"] else []
+        lines += [STOPPED_EARLY] if found["stopped_early"] else []
         lines += ["", "Selection scores (inner folds; not errors to expect):"]
         best = self.candidates.head(8)
         lines += [

@@ -7,9 +7,9 @@ R_i = |y_i - mu_k(i)(x_i)| / s_i, the interval of a new x with spread s at cover
     from the floor((1 - c) (n + 1))-th smallest of  mu_k(i)(x) - s R_i
     to   the ceil(c (n + 1))-th smallest of         mu_k(i)(x) + s R_i,     i = 1 ... n.
 
-It covers with a probability of hardly less than 2 c - 1, in practice about c, whatever the model and the
-spread, as long as new crystals are drawn like the old ones. The spread (of an ensemble, say) only
-says where intervals should be wide.
+It covers with a probability of hardly less than 2 c - 1, in practice about c, whatever the model
+and the spread, as long as new crystals are drawn like the old ones. The spread (of an ensemble,
+say) only says where intervals should be wide.
 """
 
 from __future__ import annotations
