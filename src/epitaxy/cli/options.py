@@ -45,7 +45,9 @@ Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.
 BatchSize = Annotated[int | None, typer.Option(help="Crystals per step.")]
 LearningRate = Annotated[float | None, typer.Option(help="Largest learning rate.")]
 PrecisionOption = Annotated[Precision | None, typer.Option(help="Of the matrix products.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps; for the experts of a mixture several.")]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps; several for a mixture.")
+]
 
 
 def training(

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
+from joblib import Parallel, cpu_count, delayed
 
 from epitaxy.core.progress import Progress
 from epitaxy.descriptors.checks import MIN_DISTANCE, TOO_NEAR, structure_reasons

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
+from joblib import Parallel, cpu_count, delayed
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from joblib import Parallel, cpu_count, delayed  # type: ignore[import-untyped]
+from joblib import Parallel, cpu_count, delayed
 
 from epitaxy.core.progress import track
 from epitaxy.structures.building import Crystal, UnusableError
