@@ -10,13 +10,13 @@ from salts import in_memory
 def problem_of(labels=None, *, seed=0):
     """Return the crystals of `salts` with two features, one of which explains the labels."""
     table = in_memory()
-    n = len(table)
+    n, gaps = len(table), table.values["gap"]
     random = np.random.default_rng(seed)
     if labels is not None:
         spec = table.properties["gap"]
         table = table.with_property(spec, labels)
     blocks = {
-        "composition": np.stack([table.values["gap"], random.normal(size=n)], axis=1),
+        "composition": np.stack([gaps, random.normal(size=n)], axis=1),
         "other": random.normal(size=(n, 3)),
     }
     return Problem(

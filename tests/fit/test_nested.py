@@ -168,6 +168,7 @@ def test_networks_are_planned_as_far_as_the_budget_goes(problem):
     assert all_.seconds <= 3600
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_same_numbers(problem, tmp_path):
     one, two = (
         nested(problem, quick_plan(problem), started(problem, tmp_path / str(n), threads=n))

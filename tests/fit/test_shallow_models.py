@@ -63,6 +63,13 @@ def test_a_file_gives_back_the_same_model(name, tmp_path):
     assert (loaded(blocks) > 0).all()
 
 
+def test_rounding_is_no_feature():
+    noise = RNG.normal(size=(120, 2)) * [1e-16, 1e-8] + [0.0, 1.0]
+    centre, scale = statistics(np.hstack([FEATURES, noise]))
+    assert np.isinf(scale).tolist() == [False] * 6 + [True] * 3
+    assert not standardised(np.hstack([FEATURES, noise]), centre, scale)[:, 7:].any()
+
+
 def test_predictions_stay_near_the_training_labels():
     centre, scale = statistics(FEATURES)
     learned = LEARNERS["ridge"](standardised(FEATURES, centre, scale), LABELS, 0)

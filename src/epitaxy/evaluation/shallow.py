@@ -18,6 +18,8 @@ from epitaxy.evaluation.learned_arrays import KINDS, Learned
 
 FARTHEST = 10.0
 """Standardised features are cut here: a crystal unlike all others must not be extrapolated to."""
+ROUNDING, SMALLEST = 1e-6, 1e-9
+"""Relative and absolute spread up to which a feature is constant."""
 ROOM = 0.5
 """Predictions may leave the range of the training values by this part of it."""
 
@@ -96,9 +98,13 @@ class ShallowModel:
 
 
 def statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and spread of (n, F) training rows; the spread is infinite where it is 0."""
+    """Return mean and spread of (n, F) training rows; the spread is infinite where there is none.
+
+    What differs by rounding alone (of float32 embeddings, or of distances that are equal by
+    symmetry) must not be blown up to a feature.
+    """
     mean, spread = features.mean(axis=0), features.std(axis=0)
-    constant = spread <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    constant = spread <= np.maximum(ROUNDING * np.abs(mean), SMALLEST)
     return mean, np.where(constant, np.inf, spread)
 
 
