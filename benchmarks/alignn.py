@@ -27,10 +27,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -42,6 +40,7 @@ import pyarrow.parquet as pq
 
 from alignn_parts.ceiling import arithmetic, ceiling
 from alignn_parts.environments import default_folder, environment
+from contender import Contender
 
 PARTS = Path(__file__).parent / "alignn_parts"
 ALL_ANGLES = ("alignn 2023.4.1", "alignn 2026.8.11, all angles")
@@ -79,58 +78,27 @@ def write_crystals(options: argparse.Namespace, path: Path) -> None:
     )
 
 
-class Worker:
-    """A process that times one contender when asked."""
-
-    def __init__(self, name: str, options: argparse.Namespace, folder: Path) -> None:
-        self.log = folder / f"{name}.log"
-        crystals = str(folder / "crystals.npz")
-        if name in OFFICIAL:
-            version = OFFICIAL[name]
-            python = environment(version.partition("-")[0], options.cache, options.python)
-            command = [str(python), str(PARTS / "official.py"), version, crystals]
-            command += ["--folder", str(folder / version)]
-        else:
-            command = [sys.executable, str(PARTS / "ours.py"), crystals, *OURS[name]]
-            command += ["--model", options.model]
-            command += ["--rule", options.rule] if options.rule else []
-        command += ["--batch", str(options.batch), "--threads", str(options.threads)]
-        threads = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        with self.log.open("w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=folder,
-                env=os.environ | threads | {"DGLBACKEND": "pytorch"},
-            )
-
-    def ask(self, question: str) -> dict[str, float]:
-        """Send a command and wait for the answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            last = self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
-            sys.exit(f"The worker ended without an answer to {question!r}:\n{last}")
-        answer: dict[str, float] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+def start(name: str, options: argparse.Namespace, folder: Path) -> Contender:
+    """Start the process of a contender."""
+    crystals = str(folder / "crystals.npz")
+    if name in OFFICIAL:
+        version = OFFICIAL[name]
+        python = environment(version.partition("-")[0], options.cache, options.python)
+        command = [str(python), str(PARTS / "official.py"), version, crystals]
+        command += ["--folder", str(folder / version)]
+    else:
+        command = [sys.executable, str(PARTS / "ours.py"), crystals, *OURS[name]]
+        command += ["--model", options.model]
+        command += ["--rule", options.rule] if options.rule else []
+    command += ["--batch", str(options.batch), "--threads", str(options.threads)]
+    log = folder / f"{name}.log"
+    return Contender(command, log, options.threads, {"DGLBACKEND": "pytorch"})
 
 
 def measure(options: argparse.Namespace, folder: Path) -> Iterator[tuple[Measured, dict[str, Any]]]:
     """Yield all numbers by contender and the sizes of the graphs per crystal, after each round."""
     write_crystals(options, folder / "crystals.npz")
-    workers = {name: Worker(name, options, folder) for name in options.only}
+    workers = {name: start(name, options, folder) for name in options.only}
     found: Measured = {name: {} for name in ["ceiling", *workers]}
 
     def keep(name: str, **values: float) -> None:

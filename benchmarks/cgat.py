@@ -23,10 +23,8 @@ process each; on a machine that does other work, too, compare crystals per proce
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -34,11 +32,12 @@ from typing import Any
 
 import numpy as np
 
+from contender import Contender
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.store import build_graphs
 from epitaxy.structures.reading import read_table
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.resolve()
 CONTENDERS = ("authors", "ours", "ours, merged")
 
 
@@ -67,56 +66,26 @@ def write_crystals(options: argparse.Namespace, path: Path) -> None:
     )
 
 
-class Worker:
-    """A process that times one contender when asked."""
-
-    def __init__(self, name: str, options: argparse.Namespace, folder: Path) -> None:
-        self.log = folder / f"{name}.log"
-        crystals = str(folder / "crystals.npz")
-        if name == "authors":
-            command = [str(options.python), str(HERE / "cgat_parts" / "official.py"), crystals]
-            command += ["--authors", str(options.authors.resolve())]
-        else:
-            command = [sys.executable, str(HERE / "cgat_parts" / "ours.py"), crystals]
-            command += ["--merged"] if name.endswith("merged") else []
-        for key in ("batch", "threads", "bonds"):
-            command += [f"--{key}", str(getattr(options, key))]
-        paths = [str(HERE / "alignn_parts"), os.environ.get("PYTHONPATH", "")]
-        threads = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        with self.log.open("w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=os.environ | threads | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            )
-
-    def ask(self, question: str) -> dict[str, float]:
-        """Send a command and wait for the answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            last = self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
-            sys.exit(f"The worker ended without an answer to {question!r}:\n{last}")
-        answer: dict[str, float] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+def start(name: str, options: argparse.Namespace, folder: Path) -> Contender:
+    """Start the process of a contender."""
+    crystals = str(folder / "crystals.npz")
+    if name == "authors":
+        command = [str(options.python.absolute()), str(HERE / "cgat_parts" / "official.py")]
+        command += [crystals, "--authors", str(options.authors.resolve())]
+    else:
+        command = [sys.executable, str(HERE / "cgat_parts" / "ours.py"), crystals]
+        command += ["--merged"] if name.endswith("merged") else []
+    for key in ("batch", "threads", "bonds"):
+        command += [f"--{key}", str(getattr(options, key))]
+    paths = [str(HERE / "alignn_parts"), os.environ.get("PYTHONPATH", "")]
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return Contender(command, folder / f"{name}.log", options.threads, path)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, Any]]:
     """Return crystals per second of every round, by contender and clock, and sizes."""
     write_crystals(options, folder / "crystals.npz")
-    workers = {name: Worker(name, options, folder) for name in options.only}
+    workers = {name: start(name, options, folder) for name in options.only}
     found: dict[str, dict[str, Any]] = {name: {"wall": [], "processor": []} for name in workers}
     for name, worker in workers.items():
         worker.ask("graphs")

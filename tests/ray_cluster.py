@@ -17,7 +17,7 @@ WAIT = 120.0
 SETTINGS = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "30",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",
 }
 ATTEMPTS = 4
 """Ray gives up when something takes 30 s, which it does where the machine has much else to do."""

@@ -116,6 +116,11 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             )
         for dropped in table.dropped[:3]:
             logger.warning("Left out crystal %s of X: %s", dropped.id, dropped.reason)
+        if np.isinf(values).any():
+            raise InputError(
+                f"y has {int(np.isinf(values).sum())} infinite numbers; give finite ones, or NaN "
+                "for what is not known."
+            )
         known = int(np.isfinite(values[rows]).sum())
         if known < 2:
             raise InputError(

@@ -154,6 +154,9 @@ def test_changed_and_absent_files(repository, folder, tmp_path):
         InputError, match=r"'model.safetensors' of 'hub:lab/gaps' is missing or dam"
     ):
         zoo_pull("hub:lab/gaps")
+    repository["model.safetensors"] += bytes(1000)
+    with pytest.raises(InputError, match=r"bytes where at most [\d,]+ are allowed"):
+        zoo_pull("hub:lab/gaps", name="other")
     del repository["checksums.json"]
     with pytest.raises(InputError, match="cannot be pulled"):
         zoo_pull("hub:lab/gaps", name="other", overwrite=True)

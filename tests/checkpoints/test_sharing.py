@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import zipfile
 
 import numpy as np
@@ -138,7 +139,9 @@ def test_archives(site, run, net, ending, prefix):
         zipped(entries) if ending == ".zip" else tarred(entries, mode=f"w:{'gz' * ('g' in ending)}")
     )
     sha = site.add(f"/gaps{ending}", data)
-    assert zoo_pull(f"{site.address}/gaps{ending}", sha256=sha.upper()).place == "zoo:gaps"
+    site.files[f"/gaps{ending}?download=1"] = data
+    pulled = zoo_pull(f"{site.address}/gaps{ending}?download=1", sha256=sha.upper())
+    assert pulled.place == "zoo:gaps"
     assert not changed(tensors(net), tensors(load_model("zoo:gaps")))
     kept = content(model_folder("zoo:gaps")).keys()
     assert kept == {".epitaxy", "card.md", "model.json", "model.safetensors", "origin.json"}
@@ -177,6 +180,10 @@ MALICIOUS = {
     "bomb.tar.gz": (tarred([("model.json", b" " * (17 << 20))]), "more than 16,777,216 bytes"),
     "text.zip": (b"nothing packed", "is no complete archive"),
     "half.tar.gz": (tarred([("model.json", os.urandom(5000))])[:3000], "is no complete archive"),
+    "torn.tar.gz": (
+        tarred([("model.json", b"{}" * 50_000)])[:60] + b"\xff" * 60,
+        "is no complete archive",
+    ),
     "half.zip": (zipped([("model.json", os.urandom(5000))])[:3000], "is no complete archive"),
     "wrong.zip": (zipped([("model.json", b"{}")]), "not the description of an epitaxy model"),
 }
@@ -290,6 +297,23 @@ def test_a_list_of_checksums_cannot_lead_elsewhere(site, tmp_path):
     sha = site.add("/m/checksums.json", json.dumps(text).encode())
     with pytest.raises(InputError, match="files may have at most 2,147,483,648"):
         zoo_pull(f"{site.address}/m/", sha256=sha)
+    text["files"] = {"model.safetensors": {"bytes": float("inf"), "sha256": "0" * 64}}
+    sha = site.add("/m/checksums.json", json.dumps(text).encode())
+    with pytest.raises(InputError, match="is no list of checksums"):
+        zoo_pull(f"{site.address}/m/", sha256=sha)
+
+
+def test_all_files_together_are_limited(site, run, tmp_path, monkeypatch):
+    """A small archive may unpack to very much, and a list may name many large files."""
+    pushed = zoo_push(run, tmp_path / "out")
+    address = serve(site, tmp_path / "out")
+    sha = site.add("/gaps.zip", zipped(parts(run)))
+    monkeypatch.setattr(files, "LARGEST_MODEL", 1000)
+    with pytest.raises(InputError, match="have more than 1,000 bytes together"):
+        zoo_pull(f"{site.address}/gaps.zip", sha256=sha)
+    with pytest.raises(InputError, match="a model may have at most 1,000"):
+        zoo_pull(address, sha256=pushed.sha256)
+    assert not pulled_names()
 
 
 def test_size_limits_hold_whatever_the_server_announces(site, tmp_path, monkeypatch):
@@ -320,6 +344,8 @@ def test_addresses_that_are_refused(address, words):
         check_address(address)
     with pytest.raises(InputError, match=words):
         zoo_pull(address, sha256="0" * 64, name="x")
+    with pytest.raises(InputError, match=words):
+        zoo_pull(address, sha256="0" * 64)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "localhost", "[::1]"])
@@ -336,6 +362,10 @@ def test_redirections_are_checked_too(site, tmp_path):
         download(f"{site.address}/b", tmp_path / "b", sha256=sha, largest=10)
     with pytest.raises(InputError):
         download(f"{site.address}/c", tmp_path / "c", sha256=sha, largest=10)
+    request = urllib.request.Request("https://example.org/a.zip")
+    for address in (site.address, "http://localhost/a.zip"):
+        with pytest.raises(InputError, match="which is not encrypted; it is not followed"):
+            downloads._Redirections().redirect_request(request, None, 302, "", {}, address)
 
 
 def test_what_the_server_refuses(site):

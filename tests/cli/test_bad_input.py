@@ -53,7 +53,7 @@ def nothing_written(folder) -> bool:
         (["--set", "epoch=3"], "unknown key 'epoch'. Did you mean 'epochs'?"),
         (["--set", "epochs"], "A setting is written KEY=VALUE, but 'epochs' came"),
         (["--set", "epochs=[1"], "A setting is written KEY=VALUE"),
-        (["--set", "loss=mae"], "loss = 'mae': Input should be 'mse', 'l1' or 'huber'"),
+        (["--set", "loss=mae"], "loss = 'mae': Input should be 'mse', 'l1', 'huber', 'robust"),
         (["--set", "weight_decay=much"], "weight_decay = 'much': Input should be a valid number"),
         (["--set", "minimum_rate=1"], "minimum_rate must not exceed learning_rate"),
         (["--epochs", "0"], "epochs = 0: Input should be greater than or equal to 1"),

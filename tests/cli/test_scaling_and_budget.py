@@ -67,7 +67,7 @@ def test_options_of_scaling(epitaxy, table):
         (["{table}", "--where", "=1"], "'=1' is not of the form COLUMN=VALUE"),
         (["{table}", "--where", "source=gpa"], "Unknown value of 'source' 'gpa'; allowed: None"),
         (["{table}", "--baseline", "source=x"], "Unknown value of 'source' 'x'"),
-        (["{table}", "--wanted", "0"], "The wanted error 0.0 is not allowed"),
+        (["{table}", "--wanted", "0"], "The wanted error 0 is not allowed"),
         (["{table}", "--wanted", "0.1", "--reach", "0.1"], "A reach of 0.1 is not allowed"),
         (["{table}", "--interval", "t"], "Unknown kind of interval 't'"),
         (["{table}", "--out", "."], "was not written by epitaxy"),

@@ -240,6 +240,8 @@ def test_wrong_data(quick, crystals):
             quick.fit(given, Y)
     with pytest.raises(InputError, match="n_samples = 1; give at least 2"):
         quick.fit(crystals, np.where(np.arange(30) == 3, Y, np.nan))
+    with pytest.raises(InputError, match="y has 1 infinite numbers; give finite ones, or NaN"):
+        quick.fit(crystals, np.where(np.arange(30) == 3, np.inf, Y))
     with pytest.raises(InputError, match="X has 30 crystals, but y has 29 numbers"):
         quick.fit(crystals, Y[:-1])
     with pytest.raises(ValueError, match="1d array"):

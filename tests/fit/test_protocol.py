@@ -119,9 +119,3 @@ def test_more_budget_never_tries_less(problem):
         names, before = found, plan.seconds
     assert plan.pairs == "all"
     assert not plan.left_out
-
-
-def test_two_threads_afford_more_than_one(problem):
-    families = ["constant", "descriptors", "combined"]
-    one, two = (make_plan(problem, families, 35, threads) for threads in (1, 2))
-    assert two.seconds > one.seconds

@@ -52,6 +52,24 @@ def test_outputs_are_in_the_order_of_the_names_and_in_physical_units():
     assert {n: s.unit for n, s in net.specs.items()} == {"a": "eV", "b": "eV"}
 
 
+def test_a_rescaled_head_keeps_predictions_and_widths_in_physical_units():
+    torch.manual_seed(0)
+    before, now = (TargetScaler(shift=a, scale=b) for a, b in ((1.0, 2.0), (-3.0, 0.5)))
+    head = Head(6, PropertySpec(name="gap"), before, HeadConfig(log_width=True))
+    crystals = torch.randn(4, 6)
+
+    def physical():
+        prediction, log_width = head.with_log_width(crystals)
+        scaler = head.scaler
+        return prediction * scaler.scale + scaler.shift, log_width.exp() * scaler.scale
+
+    expected = physical()
+    head.scaler = now
+    head.rescale(before)
+    for found, wanted in zip(physical(), expected, strict=True):
+        assert_close(found, wanted)
+
+
 def test_what_is_frozen_stays_in_evaluation_mode():
     net = model()
     conv = net.encoder.depth_groups()[1].modules[0]

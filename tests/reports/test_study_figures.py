@@ -11,7 +11,8 @@ from epitaxy.core.errors import InputError
 from epitaxy.reports.figures import FIGURES
 from epitaxy.reports.figures.periodic_table import position
 from epitaxy.reports.roles import find_roles
-from epitaxy.reports.study_figures import study_figures
+from epitaxy.reports.study_figures import Conditions, study_figures
+from epitaxy.reports.study_report import best_conditions
 from epitaxy.reports.style import INK, method_series, new_figure, tip
 from epitaxy.reports.vector import inline_svg
 from epitaxy.results.rules import Rules
@@ -30,6 +31,26 @@ def results(**axes) -> pd.DataFrame:
             mae = 1.0 + 0.01 * number + noise.normal(0, 3e-4)
             rows.append({**given, "trial": trial, "property": "gap", "unit": "eV", "mae": mae})
     return pd.DataFrame(rows)
+
+
+def test_the_baseline_can_be_the_best_of_a_task():
+    """Then nothing changes there; the mean over tasks must not leave it out."""
+    table = pd.DataFrame(
+        {
+            "source": ["scratch", "a"] * 2,
+            "task": ["x", "x", "y", "y"],
+            "property": "gap",
+            "unit": "eV",
+            "n": 3,
+            "low": np.nan,
+            "high": np.nan,
+            "mae": [1.0, 0.8, 1.0, 1.5],
+            "change_percent": [np.nan, 20.0, np.nan, -50.0],
+            "p_holm": np.nan,
+        }
+    )
+    best = best_conditions(Conditions.of(table, ["source", "task"], RULES))
+    assert best["change_percent"].tolist() == [20, 0]
 
 
 def drawn(rules=RULES, **axes):

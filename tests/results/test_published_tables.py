@@ -56,6 +56,18 @@ def test_a_table_by_hand(table):
     assert mean_ranks(scores.rows, scores.rules.columns, scores.rules)["source"][0] == "none"
 
 
+def test_a_baseline_is_what_the_table_has(table):
+    """YAML can make a text of a number of the CSV file."""
+    found = read_published(table, TableRules(**{**RULES, "baseline": {"size": "10"}}))
+    assert found.rules.baseline == {"size": 10}
+    assert found.table["change_percent"].isna().all()
+    assert (found.table["size"] == 10).all()
+    more = table.read_text() + "gap,20,1,0.3,a\ngap,20,2,0.45,a\n"
+    table.write_text(more)
+    found = read_published(table, TableRules(**{**RULES, "baseline": {"size": "10"}})).table
+    assert found.set_index(["source", "size"])["pairs"].to_dict()["gap", 20] == 2
+
+
 def test_improvements_of_negative_scores():
     assert improvement(-0.5, -0.25, higher_is_better=True) == pytest.approx(50)
     assert improvement(-0.5, -0.75, higher_is_better=True) == pytest.approx(-50)
@@ -72,6 +84,12 @@ def test_means_with_deviations(tmp_path):
     assert found["n"].tolist() == [5, 5]
     assert found["std"].tolist() == [2, 1]
     assert found["change_percent"][1] == pytest.approx(20)
+    path.write_text("method,mae,sd,n\nA,10,,5\nB,8,1,\nC,8,1,5\n")
+    rules = TableRules(name="x", axes="method", std="sd", trials="n")
+    assert read_published(path, rules).table["low"].notna().tolist() == [False, False, True]
+    path.write_text("method,mae,sd,n\nA,10,2,5\nB,8,1,five\n")
+    with pytest.raises(InputError, match=r"column 'n' of .* has 'five' in line 3; give a number"):
+        read_published(path, rules)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +102,10 @@ def test_means_with_deviations(tmp_path):
         ({"baseline": {"kind": "a"}}, "'baseline' names 'kind', which is none of the axes"),
         ({"where": {}}, "2 rows of .* have the same source gap, size 10, trial 2; .* mae, kind"),
         ({"std": "mae"}, "'std' and 'trials' belong together.*'over' must be left out"),
+        (
+            {"labels": {"none": "start", "gap": "start"}},
+            "calls both 'none' and 'gap' of 'source' 'start'",
+        ),
         ({"metric": "kind"}, "has no number in line 2"),
     ],
 )

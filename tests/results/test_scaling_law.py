@@ -271,6 +271,19 @@ def test_a_floor_is_found_only_where_there_is_one():
     assert curvature(straight) > 0.05
 
 
+def test_a_law_that_stays_above_an_error_needs_infinitely_many_rows():
+    """Such refits must not pull the lower end of the interval to 0."""
+    sizes = np.array([50, 100, 200, 400, 800, 1600, 3200, 6400])
+    noise = np.exp(np.random.default_rng(3).normal(0, 0.02, 8))
+    fitted = fit_floor(fit_line(sizes, (5 * sizes**-0.6 + 0.1) * noise))
+    error = 1.03 * fitted.floor
+    refits = np.array([fit.floor for fit in fitted._refits()])
+    assert 0.05 < (refits > error).mean() < 0.95
+    low, high = fitted.size_for(error).interval
+    assert low > sizes[-1]
+    assert np.isinf(high)
+
+
 def test_too_few_sizes_to_tell_a_floor():
     line = fit_line(SIZES, [1.0, 0.6, 0.45, 0.4, 0.39])
     assert levels_off(line, fit_floor(line)) is None

@@ -120,6 +120,35 @@ def test_rows_without_an_error_are_counted_and_left_out():
     assert len(found.rows) == 28
 
 
+def test_none_of_a_further_column_is_not_scratch():
+    """Nothing frozen, no dropout: only sources, strategies and models mean training without one."""
+    data = pd.concat([frame(frozen="none"), frame(frozen="all")])
+    rows = scaling_table(data, by=["frozen"]).rows
+    assert set(rows.loc[rows["baseline"], "strategy"]) == {"scratch"}
+    assert set(rows.loc[~rows["baseline"], "frozen"]) == {"none", "all"}
+
+
+def test_conditions_without_a_line_say_why():
+    data = frame()
+    alone = pd.DataFrame([{"strategy": "head", "target_size": 50, "seed": 0, "mae": 1.0}])
+    apart = alone.assign(target_size=[100], source_size=[10], strategy="tail")
+    apart = pd.concat([apart, apart.assign(target_size=200, source_size=20)])
+    notes = frames(pd.concat([data, alone, apart])).notes
+    assert notes == tuple(
+        f"{start}, so there is no line; add a second size."
+        for start in (
+            "head: 50 target rows only",
+            "tail: no two sizes with the same number of rows of the other kind",
+        )
+    )
+
+
+@pytest.mark.parametrize("error", [0.0, -1.0, np.inf, np.nan])
+def test_wanted_errors_that_are_none(error):
+    with pytest.raises(InputError, match=r"wanted error .* is not allowed; give a number above 0"):
+        frames(frame(), wanted=error)
+
+
 def test_source_sizes_of_runs_from_scratch_do_not_count():
     data = frame(source_size=0)
     data.loc[data["strategy"] == "full", "source_size"] = 1000

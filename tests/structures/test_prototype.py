@@ -91,7 +91,10 @@ def test_bad_files_are_refused(prototype, tmp_path):
     with pytest.raises(InputError, match="there are 0 rows"):
         substituted(prototype, rows)
     rows.write_text("Cs,Cl\nK,Br\n\nK\n")
-    with pytest.raises(InputError, match=r"Line 3 of .* has 1 cells where 2 belong"):
+    with pytest.raises(InputError, match=r"Line 4 of .* has 1 cells where 2 belong"):
+        substituted(prototype, rows)
+    rows.write_text("Cs,Cs\nK,Na\n")
+    with pytest.raises(InputError, match="names an element twice"):
         substituted(prototype, rows)
     rows.write_text("Cs,Cl,Br\nK,Br,F\n")
     with pytest.raises(InputError, match="has no 'Br'"):

@@ -100,6 +100,9 @@ def test_elements_and_sizes():
         (-np.exp(np.linspace(0, 7, 30)), "identity", "below 2"),
         (np.exp(np.linspace(0, 7, 30)) - 500, "identity", "there are negative values"),
         (np.exp(np.linspace(0, 7, 30)) - 1, "log1p", "no value is negative"),
+        # Skewed, but with a tail towards small values on the scale of the logarithm.
+        (np.array([1e-3, *[10.0] * 27, 200.0, 300.0]), "log1p", "no value is negative"),
+        (np.array([100.0, *[1e7] * 28, 9e7]), "identity", "does not make it smaller"),
         (np.append(np.zeros(29), 1e-6), "identity", "does not make it smaller"),
         (np.full(30, 3.3), "identity", "skewness 0.0"),
     ],

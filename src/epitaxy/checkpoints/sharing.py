@@ -74,6 +74,8 @@ def zoo_pull(
         InputError: the address, checksum or name is wrong, the download is interrupted, or what
             came is no model.
     """
+    if not source.startswith(HUB):
+        check_address(source)
     called = _name_for(source, name)
     target = pulled_folder() / called
     expected = None if sha256 is None else check_sha256(sha256)
@@ -81,12 +83,10 @@ def zoo_pull(
         raise InputError(
             f"There is a model {ZOO + called} already; give another --name, or --overwrite."
         )
-    if not source.startswith(HUB):
-        check_address(source)
-        if expected is None:
-            raise InputError(
-                f"The checksum of {source!r} is missing: give --sha256, as its owner states it."
-            )
+    if expected is None and not source.startswith(HUB):
+        raise InputError(
+            f"The checksum of {source!r} is missing: give --sha256, as its owner states it."
+        )
     with _fetched(source, expected) as (folder, found), atomic_folder(target) as new:
         _install(folder, new, source, found)
     logger.info("%s is now %s.", source, ZOO + called)
@@ -175,10 +175,11 @@ def _fetched(source: str, sha256: str | None) -> Iterator[tuple[Path, dict[str, 
         return
     assert sha256 is not None
     downloads = pulled_folder() / DOWNLOADS / sha256
-    if source.endswith("/"):
+    path = urlsplit(source).path
+    if path.endswith("/"):
         _fetch_folder(source, downloads, sha256)
         yield downloads, {"sha256": sha256}
-    elif source.endswith(ARCHIVES):
+    elif path.endswith(ARCHIVES):
         download(source, downloads / "archive", sha256=sha256, largest=LARGEST_ARCHIVE)
         with tempfile.TemporaryDirectory(dir=downloads) as temporary:
             left_out = unpack(downloads / "archive", Path(temporary), source)
@@ -206,9 +207,9 @@ def _fetch_folder(address: str, folder: Path, sha256: str) -> None:
             download(urljoin(address, path), target, sha256=entry.sha256, largest=entry.size)
 
 
-def _list_of(folder: Path, origin: str) -> list[str]:
-    """Return the files that the list of checksums of a repository names."""
-    return list(read_checksums(folder / CHECKSUMS, origin))
+def _list_of(folder: Path, origin: str) -> dict[str, int]:
+    """Return the files that the list of checksums of a repository names, with their sizes."""
+    return {name: entry.size for name, entry in read_checksums(folder / CHECKSUMS, origin).items()}
 
 
 def _same(source: str, found: str, expected: str | None) -> None:

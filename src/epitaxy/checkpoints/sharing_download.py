@@ -23,6 +23,7 @@ SECONDS = 60
 TRIES = 3
 CHUNK = 1 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
+LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 def check_address(address: str) -> None:
@@ -76,7 +77,8 @@ def download(address: str, target: Path, *, sha256: str, largest: int) -> None:
     """Download a file; what is already in ``target`` is continued, and all is checked at the end.
 
     Args:
-        address: https, or http of this machine; redirections must be that, too.
+        address: https, or http of this machine; redirections must be that, too, and lead from https
+            to https only.
         target: file to write; what an interrupted download left is not downloaded again.
         sha256: checksum of the whole file, 64 lower-case hexadecimal digits.
         largest: bytes above which the download is refused.
@@ -148,7 +150,7 @@ def _continue(address: str, target: Path, largest: int) -> None:
             raise http.client.HTTPException("the server sends another part than was asked for")
         done = done if goes_on else 0
         announced = answer.headers.get("Content-Length", "")
-        total = done + int(announced) if announced.isdigit() else None
+        total = done + int(announced) if LENGTH.fullmatch(announced) else None
         _check_size(address, total or 0, largest)
         with target.open("ab" if goes_on else "wb") as file:
             _copy(answer, file, address=address, done=done, total=total, largest=largest)
@@ -187,6 +189,10 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         check_address(newurl)
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
+            raise InputError(
+                f"{req.full_url!r} leads to {newurl!r}, which is not encrypted; it is not followed."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +28,15 @@ VERSION = 1
 LARGEST: Mapping[str, int] = {".json": 16 << 20, ".md": 1 << 20, ".safetensors": 2 << 30}
 """Ending -> bytes of the largest file of that kind. Nothing else is read or written."""
 LARGEST_ARCHIVE = 2 << 30
+LARGEST_MODEL = 4 << 30
+"""Bytes of all files of a model: a small archive can unpack to very much."""
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError),
+)
+"""What damaged archives raise."""
+NO_LIST = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
+"""What reading raises where something else stands than a list of checksums."""
 MOST_FILES = 200
 DEEPEST = 4
 """Parts of a path, the file included."""
@@ -103,7 +115,7 @@ def read_checksums(path: Path, origin: str) -> dict[str, Listed]:
         data: Any = json.loads(path.read_bytes())
         known = (data["format"], data["version"]) == (FORMAT, VERSION)
         files = {str(n): (int(f["bytes"]), str(f["sha256"])) for n, f in data["files"].items()}
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except NO_LIST as error:
         raise InputError(
             f"{origin!r} is no list of checksums of epitaxy, version {VERSION} "
             f"({str(error)[:80]}); write it with: epitaxy zoo push."
@@ -117,6 +129,12 @@ def read_checksums(path: Path, origin: str) -> dict[str, Listed]:
         raise InputError(f"{origin!r} lists {len(files)} files; at most {MOST_FILES} are read.")
     for name, (size, _) in files.items():
         _check_kind_and_size(safe_path(name, origin), size, origin)
+    total = sum(size for size, _ in files.values())
+    if total > LARGEST_MODEL:
+        raise InputError(
+            f"{origin!r} lists files of {total:,} bytes together; a model may have at most "
+            f"{LARGEST_MODEL:,}."
+        )
     return {name: Listed(size, check_sha256(sha)) for name, (size, sha) in files.items()}
 
 
@@ -157,13 +175,18 @@ def unpack(archive: Path, folder: Path, origin: str) -> list[str]:
                 f"{origin!r} holds no {' or '.join(HEADERS)}, so there is no model in it."
             )
         root = min(models, key=lambda path: len(path.parts)).parent
-        left_out = []
+        left_out, room = [], LARGEST_MODEL
         for path, opener in paths.items():
             inside = path.relative_to(root) if path.is_relative_to(root) else PurePosixPath(".x")
             if is_part_of_a_model(inside):
                 target = folder / inside
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _write(opener, target, LARGEST[path.suffix], origin)
+                room -= _write(opener, target, LARGEST[path.suffix], origin)
+                if room < 0:
+                    raise InputError(
+                        f"The files of {origin!r} have more than {LARGEST_MODEL:,} bytes together; "
+                        "it is not unpacked."
+                    )
             else:
                 left_out.append(str(path))
     return left_out
@@ -179,8 +202,10 @@ def _opened(archive: Path, origin: str) -> Iterator[dict[str, Opener]]:
         else:
             with tarfile.open(archive, "r:*") as tarred:
                 yield _tar_entries(tarred, origin)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
-        raise InputError(f"{origin!r} is no complete archive ({error}).") from error
+    except BROKEN as error:
+        raise InputError(
+            f"{origin!r} is no complete archive ({error}); ask its owner for another."
+        ) from error
 
 
 def _zip_entries(archive: zipfile.ZipFile, origin: str) -> dict[str, Opener]:
@@ -200,7 +225,7 @@ def _zip_entries(archive: zipfile.ZipFile, origin: str) -> dict[str, Opener]:
 
 def _tar_entries(archive: tarfile.TarFile, origin: str) -> dict[str, Opener]:
     entries: dict[str, Opener] = {}
-    for number, info in enumerate(archive):
+    for number, info in enumerate(archive, start=1):
         _check_count(number, origin)
         if info.isdir():
             continue
@@ -225,8 +250,8 @@ def _check_count(n: int, origin: str) -> None:
         raise InputError(f"{origin!r} holds more than {MOST_FILES} entries; it is not unpacked.")
 
 
-def _write(opener: Opener, target: Path, largest: int, origin: str) -> None:
-    """Copy a file of an archive, whatever size the archive says it has."""
+def _write(opener: Opener, target: Path, largest: int, origin: str) -> int:
+    """Copy a file of an archive, whatever size the archive says it has; return its size."""
     size = 0
     source = opener()
     assert source is not None
@@ -239,3 +264,4 @@ def _write(opener: Opener, target: Path, largest: int, origin: str) -> None:
                     "unpacked."
                 )
             file.write(chunk)
+    return size

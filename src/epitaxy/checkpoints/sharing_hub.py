@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from epitaxy.checkpoints.sharing_files import CHECKSUMS
+from epitaxy.checkpoints.sharing_files import CHECKSUMS, LARGEST
 from epitaxy.core.errors import InputError
 
 HUB = "hub:"
@@ -34,29 +34,28 @@ def split_name(text: str) -> tuple[str, str]:
     return repository, revision or "main"
 
 
-def hub_download(name: str, folder: Path, listed: Callable[[Path, str], list[str]]) -> str:
+def hub_download(name: str, folder: Path, listed: Callable[[Path, str], Mapping[str, int]]) -> str:
     """Download ``checksums.json`` and the files it lists; return the commit they belong to.
 
     Args:
         name: OWNER/NAME, or OWNER/NAME@REVISION.
         folder: where the files are written.
-        listed: folder with ``checksums.json`` and name of its origin -> names of further files.
+        listed: folder with ``checksums.json`` and name of its origin -> further files and the bytes
+            that each may have.
 
     Raises:
-        InputError: the client is not installed, the repository cannot be read, or has no
-            ``checksums.json``.
+        InputError: the client is not installed, the repository cannot be read, has no
+            ``checksums.json``, or a file is larger than that says.
     """
-    hub = _client()
     repository, revision = split_name(name)
+    hub = _client()
     api: Any = hub.HfApi()
     try:
         commit = str(api.model_info(repository, revision=revision).sha)
-        for file in (CHECKSUMS, None):
-            for path in [file] if file else listed(folder, HUB + name):
-                # One commit for all files, so that a change in between cannot mix two models.
-                copy = api.hf_hub_download(repository, path, revision=commit)
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(copy, folder / path)
+        # One commit for all files, so that a change in between cannot mix two models.
+        _fetch(hub, (repository, commit), CHECKSUMS, LARGEST[".json"], folder)
+        for path, largest in listed(folder, HUB + name).items():
+            _fetch(hub, (repository, commit), path, largest, folder)
     except _errors(hub) as error:
         raise InputError(
             f"The repository {repository!r} (revision {revision}) cannot be pulled: "
@@ -65,14 +64,29 @@ def hub_download(name: str, folder: Path, listed: Callable[[Path, str], list[str
     return commit
 
 
+def _fetch(hub: Any, version: tuple[str, str], path: str, largest: int, folder: Path) -> None:
+    """Download a file of a repository at a commit, unless it is too large."""
+    repository, commit = version
+    address = hub.hf_hub_url(repository, path, revision=commit)
+    size = hub.get_hf_file_metadata(address).size
+    if size is None or size > largest:
+        raise InputError(
+            f"{path!r} of the repository {repository!r} has {size} bytes where at most {largest:,} "
+            "are allowed; nothing larger is downloaded."
+        )
+    copy = hub.hf_hub_download(repository, path, revision=commit)
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(copy, folder / path)
+
+
 def hub_upload(name: str, folder: Path) -> str:
     """Upload a folder as a model repository, which is made if there is none; return its address.
 
     Raises:
         InputError: the client is not installed, or the hub refuses.
     """
-    hub = _client()
     repository, _ = split_name(name)
+    hub = _client()
     api: Any = hub.HfApi()
     try:
         address = api.create_repo(repository, repo_type="model", exist_ok=True)

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.errors import InputError
@@ -32,6 +32,16 @@ CHUNK = 2000
 """Crystals that are predicted at a time."""
 
 
+def _below(path: str) -> str:
+    """Accept paths that stay below the folder; a shared bundle may come from anybody."""
+    if ".." in PurePosixPath(path).parts or path.startswith("/") or set("\\:") & set(path):
+        raise ValueError(f"{path!r} leads out of the folder")
+    return path
+
+
+Below = Annotated[str, AfterValidator(_below)]
+
+
 class Member(BaseModel):
     """A model of an outer fold."""
 
@@ -39,8 +49,8 @@ class Member(BaseModel):
 
     name: str
     weight: float
-    path: str
-    """Below the folder: a file of a `ShallowModel`, or the folder of a network."""
+    path: Below
+    """A file of a `ShallowModel`, or the folder of a network."""
     is_network: bool
 
 
@@ -50,7 +60,7 @@ class Fold(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: tuple[Member, ...]
-    difficulty: str
+    difficulty: Below
     """File of the model that predicts the size of errors."""
 
 
@@ -64,7 +74,7 @@ class Header(BaseModel):
     spec: PropertySpec
     descriptors: tuple[str, ...]
     """Blocks of features that are described."""
-    sources: tuple[str, ...]
+    sources: tuple[Below, ...]
     """Blocks of features that are embeddings; models below ``sources/``."""
     folds: tuple[Fold, ...]
 

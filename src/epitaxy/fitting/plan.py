@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from epitaxy.core.errors import InputError
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Candidate
+from epitaxy.fitting.choosing import MEMBERS
 from epitaxy.fitting.folds import FOLDS, pairs
 from epitaxy.fitting.problem import Problem
 
@@ -34,6 +35,8 @@ SCREENING = 4
 """A screening is so many times shorter."""
 DIFFERENT = 1.5
 """Factor for outer folds that have different finalists."""
+ORDER = (("constant",), ("kernel", "ridge"), ("extra-trees",), ("boosting", "boosting-l1"))
+"""Learners in the order in which they are paid for."""
 PATIENCE = 1.5
 """The clock stops optional work after this many budgets."""
 
@@ -120,12 +123,10 @@ def make_plan(problem: Problem, families: Sequence[str], budget: float, threads:
     networks = [c for c in candidates if FAMILIES[c.family].is_network]
     shallow = [c for c in candidates if not FAMILIES[c.family].is_network]
     share = WITH_NETWORKS if networks else 1.0
-    how, kept, spent = "cover", shallow[:1], 0.0
-    for how in ("all", "ring", "cover"):
-        kept, spent = _affordable(problem, shallow, how, purse * share)
-        if not _basic(shallow) - _basic(kept):
-            break
+    how, kept, spent = _shallow(problem, shallow, purse * share)
     chosen, epochs, more = _networks(problem, networks, purse - spent)
+    if networks and not chosen:
+        how, kept, spent = _shallow(problem, shallow, purse)
     left_out = tuple(c.name for c in candidates if c not in kept and c not in chosen)
     return Plan(
         shallow=tuple(kept),
@@ -181,27 +182,54 @@ def network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -
     return screening + full + last
 
 
-def cost(problem: Problem, candidate: Candidate, how: str) -> float:
-    """Return the expected time of judging a shallow candidate and of training it for use."""
-    rows, family = len(problem.table), FAMILIES[candidate.family]
-    scales = max(len(problem.transforms(outer)) for outer in range(FOLDS))
-    inner = len(pairs(how)) * family.seconds(candidate, problem, round(rows * (1 - 2 / FOLDS)))
-    outer = FOLDS * family.seconds(candidate, problem, round(rows * (1 - 1 / FOLDS)))
-    return float(scales * inner + outer)
+def _shallow(
+    problem: Problem, shallow: Sequence[Candidate], purse: float
+) -> tuple[str, list[Candidate], float]:
+    """Return how many pairs judge, the candidates that can be paid, and what they cost.
+
+    More inner rows come before more candidates, but not before all basic ones.
+    """
+    for how in ("all", "ring"):
+        kept, spent = _affordable(problem, shallow, how, purse)
+        if not _basic(shallow) - _basic(kept):
+            return how, kept, spent
+    return ("cover", *_affordable(problem, shallow, "cover", purse))
 
 
 def _affordable(
     problem: Problem, shallow: Sequence[Candidate], how: str, purse: float
 ) -> tuple[list[Candidate], float]:
-    """Return the candidates, the cheapest first, that can be paid, and what they cost."""
-    costs = {c.name: cost(problem, c, how) for c in shallow}
+    """Return the candidates, the most useful for their time first, that can be paid."""
+    judging = {c.name: judging_cost(problem, c, how) for c in shallow}
     kept: list[Candidate] = []
     spent = 0.0
-    for candidate in sorted(shallow, key=lambda c: (costs[c.name], c.name)):
-        if not kept or spent + costs[candidate.name] <= purse:
-            kept.append(candidate)
-            spent += costs[candidate.name]
+    for candidate in sorted(shallow, key=lambda c: (_rank(c), judging[c.name], c.name)):
+        tried = [*kept, candidate]
+        total = sum(judging[c.name] for c in tried) + final_cost(problem, tried)
+        if not kept or total <= purse:
+            kept, spent = tried, total
     return kept, spent
+
+
+def judging_cost(problem: Problem, candidate: Candidate, how: str) -> float:
+    """Return the expected time of judging a shallow candidate on all learning scales."""
+    scales = max(len(problem.transforms(outer)) for outer in range(FOLDS))
+    rows = round(len(problem.table) * (1 - 2 / FOLDS))
+    per_training = FAMILIES[candidate.family].seconds(candidate, problem, rows)
+    return float(scales * len(pairs(how)) * per_training)
+
+
+def final_cost(problem: Problem, candidates: Sequence[Candidate]) -> float:
+    """Return the expected time of training the chosen shallow candidates, the dearest ones."""
+    rows = round(len(problem.table) * (1 - 1 / FOLDS))
+    costs = [FAMILIES[c.family].seconds(c, problem, rows) for c in candidates]
+    return float(FOLDS * sum(sorted(costs, reverse=True)[:MEMBERS]))
+
+
+def _rank(candidate: Candidate) -> int:
+    """Return the place of a learner in the order in which they are paid for."""
+    learner = candidate.settings["learner"]
+    return next(rank for rank, names in enumerate(ORDER) if learner in names)
 
 
 def _basic(candidates: Sequence[Candidate]) -> set[str]:

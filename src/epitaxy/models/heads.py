@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -96,6 +97,8 @@ class Head(nn.Module):
         factor = before.scale / now.scale
         self.mlp.output.weight.mul_(factor)
         self.mlp.output.bias.mul_(factor).add_((before.shift - now.shift) / now.scale)
+        if self.log_width is not None:
+            self.log_width.bias.add_(math.log(factor))
 
     def settings(self) -> dict[str, Any]:
         """Return everything but the weights, JSON-serialisable."""

@@ -140,9 +140,11 @@ def predict_prototype(
     table = substituted(prototype, elements, volume=volume)
     if isinstance(model, Bundle) or model.encoder.reads_lengths:
         logger.warning(
-            "The model %s reads bond lengths, and the crystals would relax to others than %s; its "
-            "errors will be larger than on relaxed crystals (cgat reads no lengths).",
-            "bundle" if isinstance(model, Bundle) else model.architecture,
+            "%s bond lengths, and the crystals would relax to others than %s; its errors will be "
+            "larger than on relaxed crystals (cgat reads no lengths).",
+            "The bundle may read"
+            if isinstance(model, Bundle)
+            else f"The model {model.architecture} reads",
             "those of the prototype" if volume == "prototype" else "those of the scaled prototype",
         )
     return predict(model, table, out)

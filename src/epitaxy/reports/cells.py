@@ -89,10 +89,17 @@ def bare(axes: Axes, width: float, height: float) -> None:
     axes.tick_params(which="both", length=0)
 
 
-def colour_bar(figure: Figure, axes: Axes, limits: tuple[float, float], label: str) -> None:
-    """Draw the scale of the colours beside a panel."""
+def colour_bar(
+    figure: Figure,
+    axes: Axes,
+    limits: tuple[float, float],
+    label: str,
+    *,
+    lightest: float = 0.0,
+) -> None:
+    """Draw the scale of the colours beside a panel, from the share ``lightest`` on."""
     low, high = limits
-    levels = np.linspace(0, 1, 64)
+    levels = np.linspace(lightest, 1, 64)
     colours = mpl.colors.ListedColormap([shade(level) for level in levels])
     mappable = mpl.cm.ScalarMappable(Normalize(low, high), colours)
     bar = figure.colorbar(mappable, ax=axes, shrink=0.8, pad=0.02, aspect=24)

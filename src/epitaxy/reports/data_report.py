@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from epitaxy.core.elements import NUMBERS
 from epitaxy.core.files import atomic_folder
 from epitaxy.reports.figures.crystal_systems import SYSTEMS, crystal_systems
 from epitaxy.reports.figures.periodic_table import periodic_table
@@ -17,6 +18,7 @@ from epitaxy.reports.page import PageFigure, page_figure, sortable, write_page
 from epitaxy.structures.info import data_info
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
+from epitaxy.structures.understanding import count_elements
 
 MOST_SYMMETRIES = 20_000
 """Of larger tables the crystal systems of so many rows are found, evenly over the table."""
@@ -102,10 +104,8 @@ def _figures(table: StructureTable, folder: Path) -> tuple[list[PageFigure], lis
 
 def element_counts(table: StructureTable) -> pd.DataFrame:
     """Return ``atomic_number`` and ``crystals``: how many crystals contain the element."""
-    crystal = np.repeat(np.arange(len(table)), table.n_atoms)
-    pairs = np.unique(np.column_stack([crystal, table.atomic_numbers]), axis=0)
-    numbers, counts = np.unique(pairs[:, 1], return_counts=True)
-    return pd.DataFrame({"atomic_number": numbers, "crystals": counts})
+    counts = {NUMBERS[symbol]: n for symbol, n in count_elements(table).items()}
+    return pd.DataFrame(sorted(counts.items()), columns=["atomic_number", "crystals"])
 
 
 def system_counts(table: StructureTable) -> tuple[pd.DataFrame, int]:

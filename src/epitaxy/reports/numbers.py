@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 MISSING = "—"
@@ -64,6 +65,16 @@ def p_text(p: float) -> str:
     ('p = 0.032', 'p < 0.001')
     """
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def markdown_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    r"""Return the lines of a table in Markdown.
+
+    >>> markdown_table(["a"], [["1|2"]])
+    ['| a |', '| --- |', '| 1\\|2 |']
+    """
+    rows = [head, ["---"] * len(head), *cells]
+    return [f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in rows]
 
 
 def cell(value: Any) -> str:

@@ -12,8 +12,9 @@ import pandas as pd
 from epitaxy.core.files import atomic_folder, write_text
 from epitaxy.reports.figures.scaling_lines import scaling_lines
 from epitaxy.reports.figures.scaling_worth import scaling_worth
-from epitaxy.reports.numbers import MISSING, significant
+from epitaxy.reports.numbers import MISSING, markdown_table, significant
 from epitaxy.reports.style import save_figure
+from epitaxy.results.scaling_answers import signed
 from epitaxy.results.scaling_frames import ScalingFrames
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -47,7 +48,7 @@ def write_scaling_report(out: str | Path, found: ScalingFrames) -> Path:
         images = _figures(found, folder / "figures")
         lines = ["# Scaling laws", "", HOW]
         for title, head, cells in _tables(found):
-            lines += ["", f"## {title}", "", *_markdown(head, cells)]
+            lines += ["", f"## {title}", "", *markdown_table(head, cells)]
         for block in _sentences(found, bullet="- "):
             lines += ["", block]
         for image in images:
@@ -104,13 +105,13 @@ def _tables(found: ScalingFrames) -> list[Table]:
 
 def _worth_cells(row: dict[Any, Any]) -> list[str]:
     low, high = row["rows_low"], row["rows_high"]
-    last = _signed(high) if np.isfinite(high) else "unknown"
-    interval = MISSING if np.isnan(low) else f"{_signed(low)} to {last}"
+    last = signed(high) if np.isfinite(high) else "unknown"
+    interval = MISSING if np.isnan(low) else f"{signed(low)} to {last}"
     return [
         row["line"],
         f"{row['size']:,.0f}",
         f"{row['scratch_size']:,.0f}",
-        _signed(row["rows"]),
+        signed(row["rows"]),
         interval,
         MISSING if np.isnan(low) else row["status"],
     ]
@@ -158,10 +159,6 @@ def _interval(low: float, high: float) -> str:
     return MISSING if np.isnan(low) else f"{significant(low, 3)} to {significant(high, 3)}"
 
 
-def _signed(rows: float) -> str:
-    return f"{round(rows):+,d}"
-
-
 def _aligned(title: str, head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     rows = [list(head), *map(list, cells)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
@@ -170,8 +167,3 @@ def _aligned(title: str, head: Sequence[str], cells: Sequence[Sequence[str]]) ->
         for row in rows
     ]
     return "\n".join([title, *lines])
-
-
-def _markdown(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    rows = [head, ["---"] * len(head), *cells]
-    return [f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in rows]

@@ -25,6 +25,8 @@ MOST_FIGURES = 4
 """Of one kind; what more there is stands in the table."""
 MOST_CONDITIONS = 48
 """In a list with intervals, or in one figure with bars."""
+MOST_PANELS = 12
+"""Of errors against sizes, in one figure."""
 MOST_CURVES = 7
 """In one panel; more could not be told apart."""
 
@@ -95,7 +97,7 @@ def study_figures(table: pd.DataFrame, axes: Sequence[str], rules: Rules) -> lis
 
     A heat map where there are several sources and targets, curves where there are several sizes,
     changes where there is a baseline, a circle where there are several strategies, and means with
-    intervals in any case.
+    intervals of at most `MOST_CONDITIONS` conditions.
 
     Args:
         table: what `summary` returned.
@@ -209,13 +211,15 @@ def _sizes(found: Conditions) -> Iterator[Drawn]:
         series=[found.label(row, among) or "all" for row in rows],
         size=found.table[size].astype(float),
     )
-    panels = list(dict.fromkeys(frame["panel"]))[: 3 * MOST_FIGURES]
-    frame = frame[frame["panel"].isin(panels)]
+    panels = list(dict.fromkeys(frame["panel"]))
+    frame = frame[frame["panel"].isin(panels[:MOST_PANELS])]
+    left = len(panels) - MOST_PANELS
+    more = f" {left} further panels are left out; the table has them." if left > 0 else ""
     yield Drawn(
         "error_by_size",
         error_by_size(frame, metric=found.metric, size_name=words(size)),
         f"Mean {found.metric} against {words(size)}; bands are 95 % intervals of the "
-        "mean over repetitions.",
+        f"mean over repetitions.{more}",
         frame[["panel", "series", "size", "value", "low", "high", "unit"]],
     )
 

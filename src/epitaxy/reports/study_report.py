@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from epitaxy.core.files import atomic_file, write_text
-from epitaxy.reports.numbers import cell, significant, with_unit, words
+from epitaxy.reports.numbers import cell, markdown_table, significant, with_unit, words
 from epitaxy.reports.page import page_figure, sortable, write_page
 from epitaxy.reports.study_figures import Conditions, study_figures
 from epitaxy.results.rules import Rules
@@ -109,7 +109,8 @@ def best_conditions(found: Conditions) -> pd.DataFrame:
     """Return the best condition of each property, target and size.
 
     Columns: those axes as far as they vary, ``best`` (the other axes in words), the mean with its
-    interval and unit, and against the baseline ``change_percent`` and ``p_holm``.
+    interval and unit, and against the baseline ``change_percent`` (0 where the baseline itself is
+    the best) and ``p_holm``.
     """
     table, roles = found.table, found.roles
     within = [axis for axis in (roles.target, roles.size) if axis]
@@ -125,10 +126,15 @@ def best_conditions(found: Conditions) -> pd.DataFrame:
                 **{axis: row[axis] for axis in within},
                 "best": found.label(row.to_dict(), rest) or "the only condition",
                 **{name: row[name] for name in (found.rules.metric, "low", "high", "unit")},
-                **{n: float(row[n]) for n in ("change_percent", "p_holm") if found.rules.baseline},
+                **(_against_baseline(row) if found.rules.baseline else {}),
             }
         )
     return _without_empty(pd.DataFrame(rows))
+
+
+def _against_baseline(row: pd.Series) -> dict[str, float]:
+    change = 0.0 if row["is_baseline"] else float(row["change_percent"])
+    return {"change_percent": change, "p_holm": float(row["p_holm"])}
 
 
 def _sentences(found: Conditions, best: pd.DataFrame) -> list[str]:
@@ -238,12 +244,9 @@ def _markdown_page(content: StudyContent, sentences: Sequence[str], best: pd.Dat
 
 def _markdown(table: pd.DataFrame) -> list[str]:
     head = [words(str(name)) for name in table.columns]
-    lines = [list(map(_shown, row)) for row in table.astype(object).to_numpy().tolist()]
-    return [_line(head), _line(["---"] * len(head)), *map(_line, lines)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in cells)} |"
+    return markdown_table(
+        head, [list(map(_shown, row)) for row in table.astype(object).to_numpy().tolist()]
+    )
 
 
 def _shown(value: Any) -> str:

@@ -93,6 +93,8 @@ def plan_budget(
         interval = _break_even(economy, slopes.draws, level)
     needed = None
     if wanted is not None:
+        if not (np.isfinite(wanted) and wanted > 0):
+            raise InputError(f"The wanted error {wanted:g} is not allowed; give a number above 0.")
         if not np.isfinite(slopes.error):
             raise InputError(
                 f"What an error of {wanted:g} costs is not known without the present error; give "

@@ -162,7 +162,8 @@ def _of_lines(
             error = float(line.line.error([have[0]])[0])
         known = line.line.m > 2
         draws.append(-line.line.draws(seed=seed, name=axis)[:, 1] if known else None)
-        words.append(f"{axis} {line.line.alpha:.3g} ({line.name})")
+        doubt = "" if line.floor is None else ", although its errors level off"
+        words.append(f"{axis} {line.line.alpha:.3g} ({line.name}{doubt})")
     both = [one for one in draws if one is not None]
     return Slopes(
         alpha=values[0],

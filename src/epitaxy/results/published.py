@@ -114,8 +114,11 @@ def read_published(path: str | Path, rules: TableRules) -> Published:
         frame = frame[_chosen(frame[column], wanted, column)]
     if frame.empty:
         raise InputError(f"No row of {str(path)!r} fits 'where'; allow more values.")
+    baseline = {}
     for axis, value in rules.baseline.items():
-        _chosen(frame[axis], value, f"baseline.{axis}")
+        rows_of_it = _chosen(frame[axis], value, f"baseline.{axis}")
+        # As the table has it: the text '5' is not the number 5.
+        baseline[axis] = frame.loc[rows_of_it, axis].iloc[0]
     metric = pd.to_numeric(frame[rules.metric], errors="coerce")
     if metric.isna().any():
         line = int(metric.index[metric.isna()][0]) + 2
@@ -124,16 +127,21 @@ def read_published(path: str | Path, rules: TableRules) -> Published:
             "such rows out with 'where', or fill them in."
         )
     _check_unique(frame, rules, path)
+    _check_labels(frame, rules)
     units = frame[rules.unit].fillna("") if rules.unit in frame else rules.unit
     about: dict[str, Any] = {
         "property": frame.get("property", ""),
         "unit": units,
     }
-    spread = {str(name): frame[name] for name in (rules.std, rules.trials) if name in frame}
+    spread = {
+        str(name): _numbers(frame[name], str(name), path)
+        for name in (rules.std, rules.trials)
+        if name in frame
+    }
     rows = frame[[*rules.columns]].assign(**about, **{rules.metric: metric}, **spread)
     for axis in rules.axes:
         rows[axis] = [rules.labels.get(str(value), value) for value in rows[axis]]
-    shown = {a: rules.labels.get(str(value), value) for a, value in rules.baseline.items()}
+    shown = {a: rules.labels.get(str(value), value) for a, value in baseline.items()}
     rules = rules.model_copy(update={"baseline": shown})
     rows = rows.reset_index(drop=True)
     labels = [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
@@ -149,8 +157,8 @@ def _with_spread(table: pd.DataFrame, rows: pd.DataFrame, rules: TableRules) -> 
 
     keys = [*(axis for axis in rules.columns if axis not in rules.over), *ABOUT]
     count = rows[rules.trials] if isinstance(rules.trials, str) else rules.trials
-    n = pd.Series(count, index=rows.index).astype(int)
-    reach = t.ppf((1 + LEVEL) / 2, n - 1) * rows[rules.std].astype(float) / np.sqrt(n)
+    n = pd.Series(count, index=rows.index)
+    reach = t.ppf((1 + LEVEL) / 2, n - 1) * rows[rules.std] / np.sqrt(n)
     found = rows[keys].assign(n=n, reach=reach, std=rows[rules.std])
     merged = table.drop(columns="n").merge(found, on=keys, how="left")
     value = merged[rules.metric]
@@ -212,6 +220,31 @@ def _check_unique(frame: pd.DataFrame, rules: TableRules, path: str | Path) -> N
         f"{len(same)} rows of {str(path)!r} have the same {_words(first)}; they differ in "
         f"{', '.join(differ) or 'nothing'}: add a column to 'axes' or 'over', or choose by 'where'."
     )
+
+
+def _check_labels(frame: pd.DataFrame, rules: TableRules) -> None:
+    for axis in rules.axes:
+        shown: dict[str, str] = {}
+        for value in map(str, frame[axis].unique()):
+            label = rules.labels.get(value, value)
+            if label in shown:
+                raise InputError(
+                    f"'labels' calls both {shown[label]!r} and {value!r} of {axis!r} {label!r}; "
+                    "give each a name of its own."
+                )
+            shown[label] = value
+
+
+def _numbers(column: pd.Series, name: str, path: str | Path) -> pd.Series:
+    """Return the numbers of a column that may have empty cells."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = column[numbers.isna() & column.notna()]
+    if len(wrong):
+        raise InputError(
+            f"The column {name!r} of {str(path)!r} has {wrong.iloc[0]!r} in line "
+            f"{int(wrong.index[0]) + 2}; give a number, or leave the cell empty."
+        )
+    return numbers
 
 
 def _words(values: Mapping[Any, Any]) -> str:

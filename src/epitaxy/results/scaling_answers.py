@@ -44,6 +44,24 @@ class Range(NamedTuple):
             f"({self.largest:,.0f})"
         )
 
+    def clipped(self, interval: Interval | None) -> Interval:
+        """Return an interval with ends outside the range as 0 and infinity, NaN without one."""
+        if interval is None:
+            return np.nan, np.nan
+        low, high = interval
+        return (low if low >= self.low else 0.0), (high if high <= self.high else np.inf)
+
+    def words(self, ends: Interval, unknown: str) -> str:
+        """Say what `clipped` returned; ``unknown`` when neither end is known."""
+        low, high = ends
+        if np.isnan(low):
+            return "no interval from two sizes"
+        if low == 0 and not np.isfinite(high):
+            return unknown
+        first = f"{low:,.0f}" if low else f"fewer than {self.low:,.0f}"
+        last = f"{high:,.0f}" if np.isfinite(high) else f"more than {self.high:,.0f}"
+        return f"interval {first} to {last}"
+
 
 def wanted_frame(
     lines: Sequence[FittedLine], error: float, *, have: float | None, reach: float, level: float
@@ -62,7 +80,12 @@ def wanted_frame(
         ``rows_low`` and ``rows_high``, ``more`` (rows to add) with its ends, ``law`` (``line``, or
         ``floor`` where the errors level off), ``status`` (``reached``, ``refused``) and
         ``sentence``. Numbers outside the range are NaN, open ends infinite.
+
+    Raises:
+        InputError: ``error`` is not a number above 0.
     """
+    if not (np.isfinite(error) and error > 0):
+        raise InputError(f"The wanted error {error:g} is not allowed; give a number above 0.")
     return pd.DataFrame([_wanted(line, error, have, reach, level) for line in lines])
 
 
@@ -87,8 +110,6 @@ def _wanted(
     try:
         size = law.size_for(error, level)
     except InputError as refused:
-        if not error > 0:
-            raise
         return {**row, "sentence": str(refused)}
     if size.size > limits.high:
         words = f"{text} lies {limits.beyond(found.axis)}, so the line is not followed there; "
@@ -100,37 +121,18 @@ def _wanted(
         return {**row, "sentence": f"{words} size measured; it is reached already."}
     low, high = _within(size, limits)
     numbers = {"rows": size.size, "rows_low": low, "rows_high": high}
-    more = {f"more{k[4:]}": max(0.0, v - here) for k, v in numbers.items()}
     # Ends that are not known are neither 0 nor any other number.
-    more = {
-        k: v if np.isfinite(numbers[f"rows{k[4:]}"]) else numbers[f"rows{k[4:]}"]
-        for k, v in more.items()
-    }
-    sentence = (
-        f"{text} takes {_reached(found.axis, size, (low, high), limits)}, {_more(size, here)}."
-    )
+    more = {f"more{k[4:]}": max(0.0, v - here) if np.isfinite(v) else v for k, v in numbers.items()}
+    interval = limits.words((low, high), "the slope is too uncertain for an interval")
+    sentence = f"{text} takes {size.size:,.0f} {found.axis} rows ({interval}), {_more(size, here)}."
     return {**row, **numbers, **more, "status": "reached", "sentence": sentence}
 
 
 def _within(size: SizeFor, limits: Range) -> Interval:
-    """Return the interval with ends outside the range as 0 and infinity, NaN without one."""
-    if size.interval is None:
-        return (np.nan, np.nan) if np.isnan(size.g) else (0.0, np.inf)
-    low, high = size.interval
-    return (low if low >= limits.low else 0.0), (high if high <= limits.high else np.inf)
-
-
-def _reached(kind: str, size: SizeFor, ends: Interval, limits: Range) -> str:
-    low, high = ends
-    if np.isnan(low):
-        interval = "no interval from two sizes"
-    elif low == 0 and not np.isfinite(high):
-        interval = "the slope is too uncertain for an interval"
-    else:
-        first = f"{low:,.0f}" if low else f"fewer than {limits.low:,.0f}"
-        last = f"{high:,.0f}" if np.isfinite(high) else f"more than {limits.high:,.0f}"
-        interval = f"interval {first} to {last}"
-    return f"{size.size:,.0f} {kind} rows ({interval})"
+    """Return the interval within limits; any size is possible where the slope is too uncertain."""
+    if size.interval is None and not np.isnan(size.g):
+        return 0.0, np.inf
+    return limits.clipped(size.interval)
 
 
 def _more(size: SizeFor, here: float) -> str:
@@ -205,8 +207,7 @@ def _worth(
             f"scratch needs fewer than {limits.low:,.3g} for the same error: the transfer did harm."
         )
         return {**row, "sentence": f"{at} {why}"}
-    low, high = equal.interval or (np.nan, np.nan)
-    low, high = (0.0 if low < limits.low else low), (np.inf if high > limits.high else high)
+    low, high = limits.clipped(equal.interval)
     status = "unclear"
     if low > equal.size:
         status = "helped"
@@ -286,16 +287,9 @@ def _crossed(
     if not limits.low <= found.size <= limits.high:
         where = limits.beyond("target") if found.size > limits.high else "below the sizes measured"
         return {**row, "sentence": f"The lines meet {where}."}
-    low, high = found.interval or (np.nan, np.nan)
-    low, high = (0.0 if low < limits.low else low), (np.inf if high > limits.high else high)
+    low, high = limits.clipped(found.interval)
     sentence = f"The advantage of the transfer is used up at about {found.size:,.0f} target rows"
-    if np.isnan(low):
-        ends = "no interval from two sizes"
-    elif low == 0 and not np.isfinite(high):
-        ends = "too uncertain for an interval"
-    else:
-        last = f"{high:,.0f}" if np.isfinite(high) else f"more than {limits.high:,.0f}"
-        ends = f"interval {low:,.0f} to {last}"
+    ends = limits.words((low, high), "too uncertain for an interval")
     return {
         **row,
         "size": found.size,

@@ -10,7 +10,7 @@ from epitaxy.core.errors import InputError
 from epitaxy.core.seeds import generator
 from epitaxy.results.bootstrap import LEVEL
 from epitaxy.results.scaling import Band, LogLine, SizeFor, exponential
-from epitaxy.results.scaling_resampling import unbounded
+from epitaxy.results.scaling_resampling import percentiles
 
 FEWEST = 6
 """Sizes from which AICc can compare both laws: it needs two more than the law has parameters, the
@@ -54,8 +54,7 @@ class Floor:
                 "labels may."
             )
         drawn = np.array([_size(fit, error) for fit in self._refits()])
-        low, high = unbounded(drawn, level)
-        return SizeFor(_size(self, error), (low, high), np.nan)
+        return SizeFor(_size(self, error), percentiles(drawn, level), np.nan)
 
     def band(self, sizes: object, level: float = LEVEL) -> Band:
         """Return where the law lies, as percentiles over simulated refits."""
@@ -148,9 +147,9 @@ def _fit(sizes: np.ndarray, log_errors: np.ndarray, start: Floor) -> Floor:
 
 
 def _size(fit: Floor, error: float) -> float:
-    """Return the rows for an error, NaN where the law does not come down to it."""
+    """Return the rows for an error, infinite where the law does not come down to it."""
     if error <= fit.floor:
-        return np.nan
+        return np.inf
     return float(exponential((fit.log_scale - np.log(error - fit.floor)) / fit.alpha))
 
 

@@ -72,7 +72,7 @@ def scaling_frames(
         reach: how many times the largest size a line may be followed.
         level: coverage of the intervals.
         interval: one of `INTERVALS`.
-        seed: of everything that is drawn.
+        seed: of the draws behind comparisons of lines, resampled sizes and rounding.
 
     Raises:
         InputError: no line can be fitted, or an argument is out of its range.

@@ -21,8 +21,8 @@ from epitaxy.results.scaling_table import CONDITIONS, ScalingTable
 INTERVALS = ("sizes", "bootstrap")
 """Where intervals come from: Student's t over sizes, or percentiles over resampled sizes."""
 SIZE_COLUMNS = {"target": "target_size", "source": "source_size"}
-FEW_SEEDS, SHORT = 3, 10.0
-"""Seeds per size, and ratio of the largest to the smallest size, below which a note is due."""
+SHORT = 10.0
+"""Ratio of the largest to the smallest size below which a note is due."""
 CURVED = 0.05
 POINTS = 60
 """Points of a curve that is drawn."""
@@ -171,8 +171,11 @@ def _varies(column: pd.Series[Any]) -> bool:
 def _lonely(label: str, group: pd.DataFrame) -> str:
     """Return why a condition has no line."""
     sizes = group["target_size"].unique()
-    size = f"{sizes[0]:,.0f} target rows" if len(sizes) == 1 else "no two sizes at one source size"
-    return f"{label}: {size} only, so there is no line; add a second size."
+    if len(sizes) == 1:
+        reason = f"{sizes[0]:,.0f} target rows only"
+    else:
+        reason = "no two sizes with the same number of rows of the other kind"
+    return f"{label}: {reason}, so there is no line; add a second size."
 
 
 def _along(group: pd.DataFrame, axis: str, about: _About) -> list[FittedLine]:
@@ -206,7 +209,7 @@ def _notes(found: FittedLine) -> list[str]:
         notes.append("two sizes only: any two points have a line, so there is no interval")
     if counts.max() == 1 and line.m > 2:
         notes.append("one seed per size")
-    elif counts.min() < FEW_SEEDS <= counts.max() or counts.min() != counts.max():
+    elif counts.min() != counts.max():
         notes.append(
             f"{counts.min()} to {counts.max()} seeds per size; each size counts once all the same"
         )

@@ -21,7 +21,9 @@ from epitaxy.results.scaling_resampling import percentiles
 
 DRAWS = 1000
 """Draws of what rounded numbers may have been."""
-REFERENCE = re.compile(r"=\s*(?P<name>[^@]+?)\s*(?:@\s*(?P<size>[\d.eE+]+)\s*(?P<suffix>[kKM]?))?")
+REFERENCE = re.compile(
+    r"=\s*(?P<name>[^@]+?)\s*(?:@\s*(?P<size>\d+\.?\d*(?:[eE]\+?\d+)?)\s*(?P<suffix>[kKM]?))?"
+)
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6}
 
 

@@ -35,7 +35,8 @@ SCRATCH = {
     *("scratch", "from scratch", "from_scratch", "train_from_scratch"),
     *("none", "no transfer", "no_transfer", "no-transfer"),
 }
-"""Values of a condition that mean training without a source."""
+"""Values of a condition that mean training without a source; in a further column, where ``none``
+may be said of anything, only the others."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,8 @@ def _baseline(
         return rows[name] == value
     found = pd.Series(data=False, index=rows.index)
     for name in conditions:
-        found |= rows[name].str.lower().isin(SCRATCH)
+        meant = SCRATCH if name in CONDITIONS else SCRATCH - {"none"}
+        found |= rows[name].str.lower().isin(meant)
     return found
 
 

@@ -65,11 +65,10 @@ def propose_transform(values: np.ndarray) -> Proposal:
             )
     if lowest >= 0:
         on_log1p = skewness(np.log1p(values))
-        if on_log1p < skew / 2:
+        if LONG_LOWER_TAIL < on_log1p < skew / 2:
             return Proposal(
                 "log1p",
-                "no value is negative, many are close to zero; "
-                f"skewness {skew:.1f}, of ln(1 + y) {on_log1p:.1f}",
+                f"no value is negative; skewness {skew:.1f}, of ln(1 + y) {on_log1p:.1f}",
             )
     why = "there are negative values" if lowest < 0 else "a logarithm does not make it smaller"
     return Proposal("identity", f"skewness {skew:.1f}, but {why}")

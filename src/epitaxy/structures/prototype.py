@@ -125,22 +125,31 @@ def _assignments(given: Sequence[str | Path]) -> dict[str, list[str]]:
 
 def _rows(path: str, present: Sequence[str]) -> list[Choice]:
     """Read the choices of a CSV file."""
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
-    header = lines[0] if lines else ""
+    numbered = enumerate(read_text(path).splitlines(), start=1)
+    lines = {number: line for number, line in numbered if line.strip()}
+    header = next(iter(lines.values()), "")
     delimiter = next((d for d in DELIMITERS if d in header), ",")
-    cells = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    cells = [
+        [cell.strip() for cell in row] for row in csv.reader(lines.values(), delimiter=delimiter)
+    ]
     names, *rows = cells or [[]]
     if not set(names) & set(present) or not rows:
         raise InputError(
             f"{path!r} needs a header with elements of the prototype ({', '.join(present)}) and "
             f"rows below it, but its first line is {header!r} and there are {len(rows)} rows."
         )
-    for number, row in enumerate(rows, start=2):
+    places = list(lines)
+    for number, row in enumerate(rows, start=1):
         if len(row) != len(names):
             raise InputError(
-                f"Line {number} of {path!r} has {len(row)} cells where {len(names)} belong; give "
-                "an element in every cell."
+                f"Line {places[number]} of {path!r} has {len(row)} cells where {len(names)} "
+                "belong; give an element in every cell."
             )
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"The header of {path!r} is {header!r}, which names an element twice; give each "
+            "element of the prototype one column."
+        )
     columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     _check(columns, present)
     same = {symbol: symbol for symbol in present}

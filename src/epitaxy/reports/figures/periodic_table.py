@@ -14,6 +14,8 @@ from epitaxy.reports.style import new_figure, styled
 COLUMNS = ("atomic_number", "crystals")
 HEAVIEST = 103
 """Last element that is drawn, lawrencium."""
+LIGHTEST = 0.08
+"""Share of the colours at which an element with one crystal differs from one with none."""
 NOBLE = (2, 10, 18, 36, 54, 86, 118)
 """Atomic numbers that end the periods."""
 
@@ -62,14 +64,15 @@ def periodic_table(counts: pd.DataFrame, n_crystals: int) -> Figure:
             axes,
             position(z),
             (SYMBOLS[z], _short(n)) if n else (SYMBOLS[z],),
-            shade(0.08 + 0.92 * np.log10(n) / top) if n else None,
+            shade(LIGHTEST + (1 - LIGHTEST) * np.log10(n) / top) if n else None,
             hint=f"{SYMBOLS[z]}: {n:,} crystals ({share:.3g} %)" if n else "",
             size=8.5,
         )
     bare(axes, 18, 9.4)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_title(f"Crystals that contain an element ({len(found)} elements, n = {n_crystals:,})")
-    colour_bar(figure, axes, (0, float(top)), "log10 of the number of crystals")
+    label = "log10 of the number of crystals"
+    colour_bar(figure, axes, (0, float(top)), label, lightest=LIGHTEST)
     return figure
 
 

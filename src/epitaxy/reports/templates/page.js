@@ -38,14 +38,12 @@ class Zoom {
     svg.addEventListener("pointerdown", (event) => this.start(event));
     svg.addEventListener("dblclick", (event) => this.by(2, event));
   }
-  // The point of the graphic below a point of the window.
+  // The point of the graphic below a point of the window, as shares of what is seen.
   at(event) {
-    const frame = this.svg.getBoundingClientRect();
-    const share = (part, start, length) => (length ? (part - start) / length : 0.5);
-    return {
-      x: event ? share(event.clientX, frame.left, frame.width) : 0.5,
-      y: event ? share(event.clientY, frame.top, frame.height) : 0.5,
-    };
+    if (!event) return { x: 0.5, y: 0.5 };
+    // In the large view there is room beside the graphic, or above and below it.
+    const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
+    return { x: (place.x - this.view.x) / this.view.width, y: (place.y - this.view.y) / this.view.height };
   }
   by(factor, event) {
     const { x, y } = this.at(event);
@@ -74,10 +72,9 @@ class Zoom {
   start(event) {
     if (!this.svg.classList.contains("zoomed") || event.button !== 0) return;
     const from = { x: event.clientX, y: event.clientY, view: { ...this.view } };
-    const frame = this.svg.getBoundingClientRect();
+    const scale = this.svg.getScreenCTM().a;
     const drag = (now) => this.move(
-      from.view.x - (now.clientX - from.x) * from.view.width / frame.width,
-      from.view.y - (now.clientY - from.y) * from.view.height / frame.height,
+      from.view.x - (now.clientX - from.x) / scale, from.view.y - (now.clientY - from.y) / scale,
     );
     const stop = () => {
       removeEventListener("pointermove", drag);

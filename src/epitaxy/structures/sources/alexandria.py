@@ -161,7 +161,8 @@ def _values(data: Mapping[str, Any], crystal: Crystal) -> dict[str, Any]:
         if key in NO_PROPERTIES or key in ID_KEYS or isinstance(value, list | dict):
             continue
         if key in EXTENSIVE:
-            found[f"{key}_per_atom"] = None if value is None else float(value) / n_atoms
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            found[f"{key}_per_atom"] = value / n_atoms if is_number else value
         else:
             found[key] = value
     found["volume_per_atom"] = float(abs(np.linalg.det(crystal.lattice))) / n_atoms

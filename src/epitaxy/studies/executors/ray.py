@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import socket
+import threading
 import time
 import warnings
 from contextlib import redirect_stderr
@@ -67,8 +68,8 @@ class RayExecutor:
         self._needs = {"CPU": float(cpus or 1), "GPU": float(gpus)}
         self._ray = _ray()
         self._is_ours = _connect(self._ray, address or os.environ.get("RAY_ADDRESS") or HERE)
-        self._head = str(self._ray.get_runtime_context().gcs_address)
-        self._is_lost = False
+        self._watch = Watch(str(self._ray.get_runtime_context().gcs_address))
+        self._watch.start()
         self._under_way: dict[Any, tuple[str, float]] = {}
         options = {"num_cpus": cpus or 1, "num_gpus": gpus, "max_retries": 0}
         self._remote = self._ray.remote(execute_here).options(**options)
@@ -99,6 +100,8 @@ class RayExecutor:
         """
         ready: list[Any] = []
         while not ready:
+            if self._watch.is_lost:
+                raise InputError(self._watch.sentence)
             ready, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=GLANCE)
             if not ready and not self._capacity():
                 logger.warning("No machine of the Ray cluster can take runs now; waiting for one.")
@@ -120,34 +123,21 @@ class RayExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._is_lost:
+        if not self._watch.is_lost:
             for reference in self._under_way:
                 self._ray.cancel(reference, force=True)
             self._leave()
 
     def _leave(self) -> None:
+        self._watch.over.set()
         if self._is_ours:
             self._ray.shutdown()
-
-    def _call_head(self) -> None:
-        """Make sure that there is still a cluster.
-
-        Raises:
-            InputError: its head does not answer.
-        """
-        if not answers(self._head, CALLS):
-            self._is_lost = True
-            raise InputError(
-                f"The head of the Ray cluster at {self._head} does not answer any more; start it "
-                "again and give the same command: runs go on from their last checkpoints."
-            )
 
     def _capacity(self) -> int:
         """Return how many runs fit on the machines that are there, whole runs on each."""
         return sum(fitting(node["Resources"], self._needs) for node in self._machines())
 
     def _machines(self) -> list[dict[str, Any]]:
-        self._call_head()
         return [node for node in self._ray.nodes() if node["Alive"]]
 
     def _described(self) -> str:
@@ -157,6 +147,32 @@ class RayExecutor:
             for node in self._machines()
         ]
         return "; ".join(of_each) or "there is none"
+
+
+class Watch(threading.Thread):
+    """Looks after the head of a cluster, and says when it is gone.
+
+    A thread, since a process that has lost its head may hang in any call of Ray until Ray ends it.
+
+    Args:
+        address: of the head, ``HOST:PORT``.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self.address, self.over, self.is_lost = address, threading.Event(), False
+        self.sentence = (
+            f"The head of the Ray cluster at {address} does not answer any more; start it again "
+            "and give the same command: runs go on from their last checkpoints."
+        )
+
+    def run(self) -> None:
+        """Call the head until the executor ends."""
+        while not self.over.wait(GLANCE):
+            if not answers(self.address, CALLS) and not self.over.is_set():
+                self.is_lost = True
+                logger.error(self.sentence)
+                return
 
 
 class Place(NamedTuple):
