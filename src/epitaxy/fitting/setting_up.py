@@ -24,7 +24,7 @@ from epitaxy.recipes.data import read_targets
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
-DESCRIPTORS = ("composition", "geometry")
+DESCRIPTORS = ("composition", "geometry", "springs")
 """Descriptors that need no optional package."""
 PER_BOND = {"cgcnn": 1.5e-5, "cgat": 1e-4, "alignn": 1.5e-3}
 """Seconds of training per merged bond and epoch, on one core."""

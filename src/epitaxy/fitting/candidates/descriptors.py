@@ -1,4 +1,4 @@
-"""`descriptors`: fixed descriptions of composition and geometry."""
+"""`descriptors`: fixed descriptions of crystals, with no network."""
 
 from __future__ import annotations
 
