@@ -6,8 +6,9 @@ import pytest
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.learned_arrays import Constant
-from epitaxy.evaluation.shallow import ShallowModel, limits, standardised, statistics
+from epitaxy.evaluation.shallow import ShallowModel, limits, standardised
 from epitaxy.fitting.learners import LEARNERS, boosting, extra_trees, kernel, ridge
+from epitaxy.models.fixed_vectors import column_statistics
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(120, 7)) * [1, 10, 0.1, 1, 1, 1, 0] + [0, 5, 0, 0, 0, 0, 3]
@@ -51,7 +52,7 @@ def test_arrays_predict_what_scikit_learn_predicts(name):
 
 @pytest.mark.parametrize("name", sorted(LEARNERS))
 def test_a_file_gives_back_the_same_model(name, tmp_path):
-    centre, scale = statistics(FEATURES)
+    centre, scale = column_statistics(FEATURES)
     scaler = TargetScaler.fit(LABELS + 5, name="gap", transform="log")
     scaled = scaler.forward(LABELS + 5)
     learned = LEARNERS[name](standardised(FEATURES, centre, scale), scaled, 1)
@@ -65,13 +66,13 @@ def test_a_file_gives_back_the_same_model(name, tmp_path):
 
 def test_rounding_is_no_feature():
     noise = RNG.normal(size=(120, 2)) * [1e-16, 1e-8] + [0.0, 1.0]
-    centre, scale = statistics(np.hstack([FEATURES, noise]))
+    centre, scale = column_statistics(np.hstack([FEATURES, noise]))
     assert np.isinf(scale).tolist() == [False] * 6 + [True] * 3
     assert not standardised(np.hstack([FEATURES, noise]), centre, scale)[:, 7:].any()
 
 
 def test_predictions_stay_near_the_training_labels():
-    centre, scale = statistics(FEATURES)
+    centre, scale = column_statistics(FEATURES)
     learned = LEARNERS["ridge"](standardised(FEATURES, centre, scale), LABELS, 0)
     bounds = limits(LABELS)
     model = ShallowModel(("x",), centre, scale, learned, TargetScaler(), bounds)

@@ -39,7 +39,7 @@ def test_every_setting_is_read(field):
         ({"learning_rate": 0.0}, "greater than 0"),
         ({"optimiser": "lion"}, "'adam', 'adamw' or 'sgd'"),
         ({"schedule": "linear"}, "'constant', 'cosine', 'one-cycle' or 'triangular'"),
-        ({"loss": "mae"}, "'mse', 'l1' or 'huber'"),
+        ({"loss": "mae"}, "'mse', 'l1', 'huber', 'robust-l1' or 'robust-l2'"),
         ({"momentum": 1.0}, "less than 1"),
         ({"logger": ("csv",)}, "'tensorboard', 'wandb' or 'mlflow'"),
         ({"schedule": "cosine", "minimum_rate": 0.1}, "must not exceed learning_rate"),

@@ -15,11 +15,8 @@ from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
 from epitaxy.evaluation.learned_arrays import KINDS, Learned
+from epitaxy.models.fixed_vectors import FARTHEST
 
-FARTHEST = 10.0
-"""Standardised features are cut here: a crystal unlike all others must not be extrapolated to."""
-ROUNDING, SMALLEST = 1e-6, 1e-9
-"""Relative and absolute spread up to which a feature is constant."""
 ROOM = 0.5
 """Predictions may leave the range of the training values by this part of it."""
 
@@ -95,17 +92,6 @@ class ShallowModel:
             raise InputError(
                 f"The model file {str(path)!r} is missing or damaged; copy the whole run again."
             ) from error
-
-
-def statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and spread of (n, F) training rows; the spread is infinite where there is none.
-
-    What differs by rounding alone (of float32 embeddings, or of distances that are equal by
-    symmetry) must not be blown up to a feature.
-    """
-    mean, spread = features.mean(axis=0), features.std(axis=0)
-    constant = spread <= np.maximum(ROUNDING * np.abs(mean), SMALLEST)
-    return mean, np.where(constant, np.inf, spread)
 
 
 def standardised(features: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -7,11 +7,12 @@ import numpy as np
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.seeds import child_seed
 from epitaxy.evaluation.learned_arrays import Constant
-from epitaxy.evaluation.shallow import ShallowModel, stacked, standardised, statistics
+from epitaxy.evaluation.shallow import ShallowModel, stacked, standardised
 from epitaxy.fitting.choosing import Blend, mixed
 from epitaxy.fitting.learners.extra_trees import extra_trees
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import OuterFold
+from epitaxy.models.fixed_vectors import column_statistics
 
 TREES = 60
 LEAF = 8
@@ -34,7 +35,7 @@ def difficulty_of(problem: Problem, fold: OuterFold, weights: Blend) -> ShallowM
     errors = np.abs(predicted - inner.labels[common])
     blocks = problem.descriptors
     raw = stacked(problem.select(rows[common]), blocks)
-    centre, scale = statistics(raw)
+    centre, scale = column_statistics(raw)
     mean = max(float(errors.mean()), 1e-12)
     seed = child_seed(problem.seed, f"difficulty/{fold.number}") % 2**31
     learned = (

@@ -18,6 +18,19 @@ COMPOSITIONAL = frozenset({"composition", "magpie"})
 """Descriptors that read the formula alone."""
 FARTHEST = 10.0
 """Standardised descriptors are cut here: a crystal unlike all others must not blow up a network."""
+ROUNDING, SMALLEST = 1e-6, 1e-9
+"""Relative and absolute spread up to which a feature is constant."""
+
+
+def column_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and spread of (n, F) training rows; the spread is infinite where there is none.
+
+    What differs by rounding alone (of float32 embeddings, or of distances that are equal by
+    symmetry) must not be blown up to a feature.
+    """
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    constant = spread <= np.maximum(ROUNDING * np.abs(mean), SMALLEST)
+    return mean, np.where(constant, np.inf, spread)
 
 
 class FixedVectors(Encoder):
@@ -41,10 +54,9 @@ class FixedVectors(Encoder):
 
     def fit(self, values: np.ndarray) -> None:
         """Take mean and spread of the training rows, (n, width); constant columns become zero."""
-        mean, spread = values.mean(axis=0), values.std(axis=0)
-        constant = spread <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+        mean, scale = column_statistics(values)
         self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(np.where(constant, np.inf, spread)))
+        self.scale.copy_(torch.from_numpy(scale))
 
     @property
     def table(self) -> str:

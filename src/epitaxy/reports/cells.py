@@ -21,7 +21,7 @@ def shade(share: float) -> str:
     """Return the colour of a share between 0 and 1, as hexadecimal text.
 
     >>> shade(0.0), shade(1.0)
-    ('#f7fbff', '#56a0ce')
+    ('#f7fbff', '#4493c7')
     """
     colour = mpl.colormaps[COLOURS](DARKEST * float(np.clip(share, 0, 1)))
     return str(mpl.colors.to_hex(colour))

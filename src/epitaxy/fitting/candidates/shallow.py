@@ -10,11 +10,12 @@ import numpy as np
 
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.seeds import child_seed
-from epitaxy.evaluation.shallow import ShallowModel, limits, stacked, standardised, statistics
+from epitaxy.evaluation.shallow import ShallowModel, limits, stacked, standardised
 from epitaxy.fitting.candidates.family import Candidate, Task
 from epitaxy.fitting.learners import LEARNERS
 from epitaxy.fitting.learners.costs import seconds
 from epitaxy.fitting.problem import Problem
+from epitaxy.models.fixed_vectors import column_statistics
 
 MODEL = "model.safetensors"
 QUICK = ("kernel", "ridge")
@@ -79,6 +80,6 @@ def fit_shallow(
     scaler = TargetScaler.fit(labels, name="target", transform=transform)  # type: ignore[arg-type]
     scaled = scaler.forward(labels)
     raw = stacked(features, blocks)
-    centre, scale = statistics(raw)
+    centre, scale = column_statistics(raw)
     learned = LEARNERS[learner](standardised(raw, centre, scale), scaled, seed)
     return ShallowModel(tuple(blocks), centre, scale, learned, scaler, limits(scaled))
