@@ -6,9 +6,7 @@ SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# One process: the tests are many and short, and a second one spends more on imports than it saves
-# (on two cores 68 s against 96 s). To try it again: make test PYTEST_ARGS="--numprocesses 2"
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= --numprocesses 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --quiet $(PYTEST_ARGS)
 
 .DELETE_ON_ERROR:
