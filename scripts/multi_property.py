@@ -161,6 +161,7 @@ class Study:
     def best(self, kind: str, target: str) -> tuple[list[Run], float | None]:
         """Return the runs of all trials with the learning rate that validates best."""
         tried = self.settings.rates if kind == SCRATCH else self.settings.tuning_rates
+        tried = tried[:1] if self.options.one_rate else tried
         trials = range(1, self.options.trials + 1)
         found = [([self.fitted(kind, target, t, rate) for t in trials], rate) for rate in tried]
         return min(found, key=lambda pair: np.mean([run.mae("val") for run in pair[0]]))
@@ -258,6 +259,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=[SCRATCH, *NAMES, MPT])
     parser.add_argument("--size", type=int, default=800)
     parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--one-rate", action="store_true", help="that of the recipe alone")
     parser.add_argument("--seen", action="store_true")
     parser.add_argument("--out", type=Path, help="CSV file for the table")
     options = parser.parse_args()

@@ -12,16 +12,9 @@ from epitaxy.core.errors import InputError
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
 from epitaxy.transfer import STRATEGIES
+from tiny import SMALL
 
-CGAT = {
-    "width": 6,
-    "bond_width": 4,
-    "heads": 2,
-    "hidden": 5,
-    "layers": 2,
-    "composition_layers": 1,
-    "composition_hidden": 5,
-}
+CGAT = SMALL["cgat"]
 
 
 @pytest.fixture

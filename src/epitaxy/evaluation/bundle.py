@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NamedTuple, Self
@@ -99,7 +99,6 @@ class Bundle:
     folder: Path
     header: Header
     calibration: Calibration
-    _networks: dict[str, PropertyModel] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
@@ -149,6 +148,12 @@ class Bundle:
         paths = [m.path for f in self.header.folds for m in f.members if not m.is_network]
         paths += [fold.difficulty for fold in self.header.folds]
         return {path: ShallowModel.load(self.folder / path) for path in dict.fromkeys(paths)}
+
+    @cached_property
+    def networks(self) -> dict[str, PropertyModel]:
+        """The networks by their path."""
+        paths = [m.path for f in self.header.folds for m in f.members if m.is_network]
+        return {path: load_model(self.folder / path) for path in dict.fromkeys(paths)}
 
     def answer(self, table: StructureTable) -> Answer:
         """Predict all crystals of a table that can be described; the others are in ``dropped``."""
@@ -214,21 +219,15 @@ class Bundle:
         self, table: StructureTable, cache: Path
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the rows that all networks predict, and path -> predictions of these rows."""
-        paths = [m.path for f in self.header.folds for m in f.members if m.is_network]
         found = {
-            path: predict_table(self._network(path), table, cache=cache, label="")
-            for path in dict.fromkeys(paths)
+            path: predict_table(network, table, cache=cache, label="")
+            for path, network in self.networks.items()
         }
         common = set(table.ids.tolist()).intersection(*(p.ids.tolist() for p in found.values()))
         rows = np.flatnonzero([i in common for i in table.ids.tolist()])
         return rows, {
             path: p.values[[i in common for i in p.ids.tolist()], 0] for path, p in found.items()
         }
-
-    def _network(self, path: str) -> PropertyModel:
-        if path not in self._networks:
-            self._networks[path] = load_model(self.folder / path)
-        return self._networks[path]
 
     @staticmethod
     def _lost(

@@ -51,13 +51,10 @@ class Runner:
     @property
     def is_late(self) -> bool:
         """Whether the clock has said stop; once said, it stays so for this run."""
-        note = self.folder / STOPPED
-        if note.is_file():
-            return True
-        if time.monotonic() - self.started <= self.allowed:
-            return False
-        write_json(note, {"seconds": round(time.monotonic() - self.started)})
-        return True
+        elapsed = time.monotonic() - self.started
+        if not self.is_stopped and elapsed > self.allowed:
+            write_json(self.folder / STOPPED, {"seconds": round(elapsed)})
+        return self.is_stopped
 
     @property
     def is_stopped(self) -> bool:

@@ -79,22 +79,24 @@ def fits(labels: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
     )
 
 
-def filled(node: Any, values: Mapping[str, Any]) -> Any:
-    """Put the values of the axes into all texts; a text that is one field becomes the value.
+def filled(node: Any, values: Mapping[str, Any], field: re.Pattern[str] = FIELD) -> Any:
+    """Put values, those of the axes for example, into all texts; a lone field becomes the value.
+
+    Fields without a value stay as they are. The first group of ``field`` is the name.
 
     >>> filled({"seed": "{trial}", "split": "s.json:{trial}/{n}"}, {"trial": 2, "n": 50})
     {'seed': 2, 'split': 's.json:2/50'}
     """
     if isinstance(node, Mapping):
-        return {key: filled(part, values) for key, part in node.items()}
+        return {key: filled(part, values, field) for key, part in node.items()}
     if isinstance(node, list):
-        return [filled(part, values) for part in node]
+        return [filled(part, values, field) for part in node]
     if not isinstance(node, str):
         return node
-    whole = FIELD.fullmatch(node)
+    whole = field.fullmatch(node)
     if whole and whole[1] in values:
         return values[whole[1]]
-    return FIELD.sub(lambda m: str(values[m[1]]) if m[1] in values else m[0], node)
+    return field.sub(lambda m: str(values[m[1]]) if m[1] in values else m[0], node)
 
 
 def nested(settings: Mapping[str, Any]) -> Configuration:

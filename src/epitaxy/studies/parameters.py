@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from epitaxy.core.errors import suggestion
 from epitaxy.studies.config import PARAMETERS, QUICK, leaves
-from epitaxy.studies.expanding import update
+from epitaxy.studies.expanding import filled, update
 
 PLACE = re.compile(r"\$\{(\w+)\}")
 """``${NAME}`` in a text of a study file."""
@@ -59,7 +59,7 @@ def resolve(content: Mapping[str, Any], given: Mapping[str, Any], *, quick: bool
     missing = {name for name in used if values.get(name) is None}
     mistakes += _of_parameters(known, used, given, missing)
     present = {name: value for name, value in values.items() if name not in missing}
-    result: dict[str, Any] = _put(whole, present)
+    result: dict[str, Any] = filled(whole, present, PLACE)
     return Resolved(result, mistakes, frozenset(missing))
 
 
@@ -132,17 +132,3 @@ def _of_quick(whole: Mapping[str, Any], small: Mapping[str, Any] | None) -> list
 
 def _texts(node: Any) -> list[str]:
     return [text for text in leaves(node) if isinstance(text, str)]
-
-
-def _put(node: Any, values: Mapping[str, Any]) -> Any:
-    """Put values into all texts; a text that is one ``${NAME}`` becomes the value."""
-    if isinstance(node, Mapping):
-        return {key: _put(part, values) for key, part in node.items()}
-    if isinstance(node, list):
-        return [_put(part, values) for part in node]
-    if not isinstance(node, str):
-        return node
-    whole = PLACE.fullmatch(node)
-    if whole and whole[1] in values:
-        return values[whole[1]]
-    return PLACE.sub(lambda m: str(values[m[1]]) if m[1] in values else m[0], node)
