@@ -91,7 +91,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
     """Copy the model of a finished run into the zoo and describe it."""
     folder = ZOO / name
     folder.mkdir(parents=True, exist_ok=True)
-    for file in ("model.safetensors", "model.json"):
+    for file in ("model.safetensors", "model.json", "learned.safetensors"):
         shutil.copy(run.folder / file, folder / file)
     frame = run.predictions
     test = frame[frame["split"] == "test"]

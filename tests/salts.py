@@ -18,7 +18,7 @@ EDGES = dict(zip(IDS, (3.3 + 0.1 * c + 0.15 * a for c in range(6) for a in range
 GAPS = {i: round(12 - 2 * edge + 0.1 * (n % 3), 3) for n, (i, edge) in enumerate(EDGES.items())}
 FILES = {
     *{".epitaxy", "config.yaml", "model.safetensors", "model.json", "history.csv", "metrics.json"},
-    *{"predictions.parquet", "plan.csv", "report.html", "figures"},
+    *{"predictions.parquet", "plan.csv", "report.html", "figures", "learned.safetensors"},
 }
 """What stands in the folder of a finished run of which every crystal could be used."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import typer.main
 
+from epitaxy.checkpoints.learned import read_learned
 from epitaxy.checkpoints.model_files import load_model, zoo_folder, zoo_names
 from epitaxy.cli.main import app
 from salts import IDS, content, environment
@@ -112,7 +113,7 @@ def test_zoo_list(epitaxy):
 @pytest.mark.parametrize("name", zoo_names())
 def test_zoo_model(epitaxy, salts, name):
     folder = zoo_folder() / name
-    files = {"card.md", "model.json", "model.safetensors"}
+    files = {"card.md", "learned.safetensors", "model.json", "model.safetensors"}
     assert {p.name for p in folder.iterdir()} == files
     assert sum(p.stat().st_size for p in folder.iterdir()) < LARGEST
     shown = epitaxy("zoo", "show", name)
@@ -122,8 +123,10 @@ def test_zoo_model(epitaxy, salts, name):
     model = load_model(f"zoo:{name}")
     parameters = sum(p.numel() for p in model.parameters())
     assert f"{parameters:,} parameters" in shown.out
-    assert all(spec.unit for spec in model.specs.values())
-    assert re.search(rf"MAE [\d.]+ {re.escape(next(iter(model.specs.values())).unit)}", shown.out)
+    specs = model.specs.values()
+    assert all(spec.unit or f"| `{spec.name}` | - |" in shown.out for spec in specs)
+    assert set(read_learned(f"zoo:{name}").of) == set(model.specs)
+    assert re.search(rf"MAE [\d.]+ {re.escape(next(iter(specs)).unit)}", shown.out)
     assert "/home" not in shown.out
     assert str(model.recipe.neighbours) in lines["Graphs"]
     found = epitaxy("predict", f"zoo:{name}", salts / f"{IDS[0]}.cif")

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from epitaxy.checkpoints.model_files import zoo_names
 from epitaxy.cli.main import app
 from epitaxy.core.errors import InputError
 from epitaxy.recipes.best_source import finetune_best
@@ -19,7 +20,8 @@ def outcome(tmp_path_factory):
 
 def test_validation_decides(outcome):
     table = outcome.table
-    assert set(table["source"]) == {"zoo:cgcnn-band-gap", "zoo:cgcnn-formation-energy"}
+    assert set(table["source"]) == {f"zoo:{name}" for name in zoo_names()}
+    assert len(table) > 2
     assert table["val_mae"].is_monotonic_increasing
     assert outcome.source == table["source"][0]
     assert outcome.run.mae("val") == table["val_mae"].min()

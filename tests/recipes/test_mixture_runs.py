@@ -142,7 +142,7 @@ def test_all_models_of_the_zoo():
         ("", {}, "No expert was named"),
         ("zoo:cgcnn-band-gab", {}, "Did you mean 'cgcnn-band-gap'?"),
         ("descriptors:compositon", {}, "Did you mean 'composition'?"),
-        ("zoo:*", {"k": 3}, "k = 3 of 2 experts"),
+        ("zoo:*", {"k": 9}, "k = 9 of 3 experts"),
         ("zoo:*", {"compat": "chang"}, "Did you mean 'chang2022'?"),
         ("zoo:*", {"strategy": "three-body"}, "needs"),
         ("zoo:*", {"aggregation": "sum"}, "Unknown aggregation 'sum'"),

@@ -118,11 +118,11 @@ def model_folder(source: str | Path) -> Path:
     return folder
 
 
-def named_models(given: str | Sequence[str | Path]) -> dict[str, str]:
+def named_models(given: str | Path | Sequence[str | Path]) -> dict[str, str]:
     """Return models by a short name: the last part of the folder, or the name in the zoo.
 
     Args:
-        given: run folders, ``zoo:NAME`` or ``zoo:*``; a list, or one text with commas.
+        given: run folders, ``zoo:NAME`` or ``zoo:*``; a list, one path, or one text with commas.
 
     Raises:
         InputError: two models have one name.
@@ -130,7 +130,8 @@ def named_models(given: str | Sequence[str | Path]) -> dict[str, str]:
     >>> named_models("runs/shear, zoo:cgcnn-band-gap")
     {'shear': 'runs/shear', 'cgcnn-band-gap': 'zoo:cgcnn-band-gap'}
     """
-    texts = given.split(",") if isinstance(given, str) else [str(g) for g in given]
+    several = [given] if isinstance(given, Path) else given
+    texts = several.split(",") if isinstance(several, str) else [str(g) for g in several]
     models: dict[str, str] = {}
     for text in filter(None, map(str.strip, texts)):
         for model in [ZOO + n for n in zoo_names()] if text == ZOO + "*" else [text]:

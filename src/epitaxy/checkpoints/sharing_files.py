@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
+from epitaxy.checkpoints.learned import FILE as LEARNED
 from epitaxy.checkpoints.sharing_download import CHUNK, check_sha256, file_sha256
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import write_json
@@ -86,10 +87,14 @@ def is_part_of_a_model(path: PurePosixPath) -> bool:
 
 
 def model_files(folder: Path) -> list[PurePosixPath]:
-    """Return the relative paths of a folder that a shared model consists of, sorted."""
+    """Return the relative paths of a folder that a shared model consists of, sorted.
+
+    What the model has learned is left out: its owner may not want to show the labels.
+    """
     found = (p.relative_to(folder) for p in sorted(folder.rglob("*")) if p.is_file())
     paths = [PurePosixPath(path.as_posix()) for path in found]
-    return [path for path in paths if is_part_of_a_model(path) and path.name != CHECKSUMS]
+    private = {CHECKSUMS, LEARNED}
+    return [path for path in paths if is_part_of_a_model(path) and path.name not in private]
 
 
 def write_checksums(folder: Path) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from epitaxy.batches.inputs import Needs, build_inputs
 from epitaxy.batches.loader import CrystalLoader
 from epitaxy.batches.scalers import SOURCE, Scaling, TargetScaler, Transform
+from epitaxy.checkpoints.learned import Learned
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file, cache_folder
 from epitaxy.core.properties import PropertySpec
@@ -41,6 +42,8 @@ class Labelled:
     dropped: tuple[Dropped, ...]
     source_scalers: Mapping[str, TargetScaler] = field(default_factory=dict)
     """Property -> scaler of the model that is carried over, where there is one."""
+    inherited: Learned = field(default_factory=Learned)
+    """What the models have learned from which a training starts."""
 
     def ids(self, part: str) -> list[str]:
         """Return the ids of a part that have a graph, in the order of the split."""
@@ -51,6 +54,13 @@ class Labelled:
         """Return (n, P) labels of a part in physical units, NaN where not known."""
         rows = self.table.rows_of(self.ids(part))
         return np.stack([self.table.values[name][rows] for name in self.specs], axis=1)
+
+    def learned(self) -> Learned:
+        """Return the labels of training and validation, and what is inherited."""
+        ids = [*self.ids("train"), *self.ids("val")]
+        formulas = [self.table.formulas[row] for row in self.table.rows_of(ids)]
+        labels = np.concatenate([self.labels("train"), self.labels("val")])
+        return Learned.from_labels(formulas, labels, list(self.specs)) | self.inherited
 
     def fit_scalers(self, scaling: str) -> dict[str, TargetScaler]:
         """Fit one scaler per property on the training part, or take those of the source model.

@@ -16,6 +16,7 @@ from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import data_name, prepare, read_targets
+from epitaxy.recipes.leakage import inherit
 from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, common_settings, describe, execute, parameter_counts
 from epitaxy.structures.splits import Split
@@ -92,12 +93,10 @@ def finetune(
         check_transform(source.head(target), table.properties[target])
     needs, seed = source.encoder.needs, config_for(1).seed
     labelled = prepare(table, [target], split, source.recipe, seed=seed, needs=needs)
+    labelled = inherit(labelled, [from_model])
     labelled = replace(labelled, source_scalers={target: carried_head(source, target).scaler})
     config = config_for(len(labelled.ids("train")))
-    parent = {
-        "from": str(from_model),
-        "weights": content_hash((model_folder(from_model) / "model.safetensors").read_bytes()),
-    }
+    parent = _origin(from_model)
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         spec = labelled.specs[target]
@@ -123,6 +122,11 @@ def finetune(
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
+
+
+def _origin(model: str | Path) -> dict[str, str]:
+    weights = (model_folder(model) / "model.safetensors").read_bytes()
+    return {"from": str(model), "weights": content_hash(weights)}
 
 
 def plan_for(source: PropertyModel, target: str | None, strategy: str) -> TransferPlan:

@@ -20,6 +20,7 @@ from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.mixture import Expert, Mixture
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import Labelled, data_name, prepare, read_targets
+from epitaxy.recipes.leakage import inherit
 from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, common_settings, describe, execute
 from epitaxy.structures.splits import Split
@@ -43,7 +44,7 @@ class _Source(NamedTuple):
 def mixture(
     data: str | Path | StructureTable,
     target: str,
-    experts: str | Sequence[str | Path],
+    experts: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     k: int | None = None,
@@ -107,8 +108,9 @@ def mixture(
     whole = [source.expert for source in sources]
     sketch = Mixture(experts=whole, **shape)
     table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
-    needs, seed = sketch.needs, config_for(1).seed
-    labelled = prepare(table, [target], split, sketch.recipe, needs=needs, seed=seed)
+    seed = config_for(1).seed
+    labelled = prepare(table, [target], split, sketch.recipe, needs=sketch.needs, seed=seed)
+    labelled = inherit(labelled, _models(sources))
     config = config_for(len(labelled.ids("train")))
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
@@ -130,14 +132,13 @@ def mixture(
             graph=sketch.recipe,
             per_unit=per_unit,
         ),
-        **_settings(sources, shape, strategy),
-        "compat": compat,
+        **_settings(sources, shape, strategy, compat),
     }
     resolved = describe(labelled, settings, config)
     return execute(labelled, build, resolved, config, out, scaling=scaling, overwrite=overwrite)
 
 
-def read_experts(experts: str | Sequence[str | Path], strategy: str) -> list[_Source]:
+def read_experts(experts: str | Path | Sequence[str | Path], strategy: str) -> list[_Source]:
     """Load all experts and decide what trains of each.
 
     Raises:
@@ -172,12 +173,16 @@ def _compatible(compat: str) -> dict[str, Any]:
     return COMPATIBLE[compat]
 
 
+def _models(sources: Sequence[_Source]) -> list[str]:
+    return [source.origin["from"] for source in sources if "from" in source.origin]
+
+
 def _origins(sources: Sequence[_Source]) -> dict[str, dict[str, str]]:
     return {source.expert.name: source.origin for source in sources}
 
 
 def _settings(
-    sources: Sequence[_Source], shape: Mapping[str, Any], strategy: str
+    sources: Sequence[_Source], shape: Mapping[str, Any], strategy: str, compat: str
 ) -> dict[str, Any]:
     """Return what config.yaml says of the experts."""
     return {
@@ -186,6 +191,7 @@ def _settings(
         "experts": _origins(sources),
         "strategy": strategy,
         **shape,
+        "compat": compat,
     }
 
 

@@ -143,6 +143,7 @@ def execute(
         (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")
         _train(data, scalers, model, plan, training=training, folder=folder)
         _score(data, scalers, model, folder)
+        data.learned().write(folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
     return _opened(out, config)
 

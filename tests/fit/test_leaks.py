@@ -1,0 +1,73 @@
+"""A source that learned the answers takes no part in `fit`, and the other verbs warn."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from epitaxy.checkpoints.learned import read_learned
+from epitaxy.fitting.fit import fit, prepare_fit
+from epitaxy.fitting.leaks import of_new_compositions
+from epitaxy.recipes.finetune import finetune
+from epitaxy.recipes.mixture import mixture
+from epitaxy.recipes.train import train
+from salts import IDS, in_memory
+
+SMALL = {"width": 8, "layers": 2}
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory):
+    """Return a run that was trained on the gaps of 24 of the 30 salts."""
+    table = in_memory()
+    split = {"train": IDS[:20], "val": IDS[20:24], "test": IDS[24:]}
+    out = tmp_path_factory.mktemp("knowing") / "knowing"
+    return train(table, "gap", out, split=split, encoder=SMALL, epochs=1).folder
+
+
+def test_a_run_says_what_it_has_learned_and_the_next_one_inherits(knowing, tmp_path):
+    table = in_memory()
+    assert int(read_learned(knowing).knows(table.formulas).sum()) == 24
+    split = {"train": IDS[24:28], "val": IDS[28:29], "test": IDS[29:]}
+    run = finetune(table, "gap", knowing, tmp_path / "next", split=split, epochs=1)
+    assert int(read_learned(run.folder).knows(table.formulas).sum()) == 29
+
+
+@pytest.mark.parametrize("start", [finetune, mixture])
+def test_trap_test_crystals_known_from_pre_training(knowing, tmp_path, caplog, start):
+    split = {"train": IDS[24:28], "val": IDS[28:], "test": IDS[:8]}
+    with caplog.at_level(logging.WARNING):
+        start(in_memory(), "gap", knowing, tmp_path / "out", split=split, epochs=1)
+    assert "learned the very values of 8 of the 8 test crystals" in caplog.text
+
+
+def test_nothing_is_said_of_other_crystals(knowing, tmp_path, caplog):
+    split = {"train": IDS[:4], "val": IDS[4:6], "test": IDS[24:]}
+    with caplog.at_level(logging.WARNING):
+        finetune(in_memory(), "gap", knowing, tmp_path / "out", split=split, epochs=1)
+    assert "learned" not in caplog.text
+
+
+def test_fit_leaves_out_a_source_that_knows_the_answers(knowing, tmp_path):
+    options = {"candidates": "embeddings", "budget": "30s", "threads": 1}
+    made = fit(in_memory(), "gap", tmp_path / "out", sources=[knowing], **options)
+    assert made.score["transfer_used_in"] == 0
+    assert "has learned the values of 24 of these 30 crystals" in made.text()
+    assert "has learned the values of 24" in (made.folder / "README.md").read_text()
+
+
+def test_fit_keeps_a_source_that_learned_something_else_of_these_crystals(knowing):
+    other = {i: round(float(v), 3) for i, v in zip(IDS, np.linspace(40, 90, 30), strict=True)}
+    options = {"candidates": "embeddings", "budget": "30s", "threads": 1}
+    made = prepare_fit(in_memory(gaps=other), "gap", sources=[knowing], **options)
+    assert list(made.ready.problem.sources) == ["knowing"]
+    assert made.ready.left_out == ()
+
+
+def test_the_error_on_compositions_that_no_source_knows(knowing):
+    formulas = in_memory().formulas
+    errors = np.where(np.arange(30) < 24, 1.0, 3.0)
+    found = of_new_compositions(errors, formulas, [str(knowing)], 5)
+    assert found["n"] == 6
+    assert found["mae"] == pytest.approx(3.0)
+    assert of_new_compositions(errors, formulas, [], 5) == {"n": 30}
