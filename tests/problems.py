@@ -6,6 +6,9 @@ from epitaxy.fitting.folds import composition_folds
 from epitaxy.fitting.problem import Problem
 from salts import in_memory
 
+FEW = {"budget": "30s", "threads": 1, "repeats": 1}
+"""What keeps a fit quick."""
+
 
 def problem_of(labels=None, *, seed=0):
     """Return the crystals of `salts` with two features, one of which explains the labels."""
@@ -25,4 +28,5 @@ def problem_of(labels=None, *, seed=0):
         blocks,
         {"other": "zoo:cgcnn-band-gap"},
         seed,
+        {"other": 1e-3, "cgcnn": 1e-3},
     )

@@ -2,11 +2,8 @@
 
 import pytest
 
-from problems import problem_of
+from problems import FEW, problem_of
 from salts import IDS, write_folder
-
-FEW = {"budget": "30s", "threads": 1}
-"""What keeps a fit quick."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from epitaxy.fitting.candidates.family import Task
 from epitaxy.fitting.fit import fit, open_fit, prepare_fit
 from epitaxy.recipes.predict import predict
 from epitaxy.results.predictions import read_predictions
-from problems import problem_of
+from problems import FEW, problem_of
 from salts import GAPS, cif, content
 
 FILES = {
@@ -82,7 +82,7 @@ def test_a_bundle_stands_alone_wherever_it_is_copied(finished, folder, tmp_path)
 
 def test_the_same_command_gives_the_same_bytes_whatever_the_threads(finished, folder, tmp_path):
     settings = {"candidates": "descriptors,embeddings", "sources": "zoo:cgcnn-band-gap"}
-    again = fit(folder, "gap", tmp_path / "run", unit="eV", budget="30s", threads=1, **settings)
+    again = fit(folder, "gap", tmp_path / "run", unit="eV", **FEW, **settings)
     for name in ("predictions.parquet", "score.json", "candidates.csv", "fit.json", "README.md"):
         assert (again.folder / name).read_bytes() == (finished.folder / name).read_bytes(), name
     models = content(finished.folder / "models")
@@ -90,9 +90,9 @@ def test_the_same_command_gives_the_same_bytes_whatever_the_threads(finished, fo
 
 
 def test_a_finished_fit_is_not_repeated(finished, folder, monkeypatch):
-    monkeypatch.setattr("epitaxy.fitting.fit.nested", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("epitaxy.fitting.fit.run_repeats", lambda *_: pytest.fail("trained again"))
     settings = {"candidates": "descriptors,embeddings", "sources": "zoo:cgcnn-band-gap"}
-    found = fit(folder, "gap", finished.folder, unit="eV", budget="30s", threads=1, **settings)
+    found = fit(folder, "gap", finished.folder, unit="eV", **FEW, **settings)
     assert found.score == finished.score
 
 

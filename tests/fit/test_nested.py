@@ -21,7 +21,7 @@ from epitaxy.fitting.problem import open_problem
 from epitaxy.fitting.protocol import nested
 from epitaxy.fitting.runner import PROBLEM, Runner
 from epitaxy.fitting.verdict import judge
-from problems import problem_of
+from problems import FEW, problem_of
 from salts import content, program
 
 SHALLOW = ["constant", "descriptors", "embeddings", "combined"]
@@ -181,7 +181,7 @@ def test_two_processes_find_the_same_numbers(problem, tmp_path):
 
 def test_an_interrupted_fit_goes_on_and_ends_the_same(finished, folder, tmp_path, monkeypatch):
     settings = {"candidates": "descriptors,embeddings", "sources": "zoo:cgcnn-band-gap"}
-    settings |= {"unit": "eV", "budget": "30s", "threads": 1}
+    settings |= {"unit": "eV", **FEW}
     real, times = running.do_task, []
 
     def interrupted(place, task):

@@ -213,3 +213,25 @@ def test_measured_coverage():
         measured_coverage(values[3:], np.zeros(1), np.zeros(1))
     with pytest.raises(InputError, match="have shapes"):
         measured_coverage(values, np.zeros(3), np.zeros(4))
+
+
+def test_repeats_count_as_the_mean_of_the_models_that_did_not_see_a_row():
+    """By the definition of the jackknife+-after-bootstrap, row by row."""
+    random = np.random.default_rng(6)
+    n, k = 40, 4
+    folds = np.stack([np.arange(n) % k, k + random.permutation(n) % k], axis=1)
+    residuals, spread = random.standard_normal(n), random.uniform(0.5, 2, n)
+    models, new = random.standard_normal((3, 2 * k)), random.uniform(0.5, 2, 3)
+    found = CrossConformal(residuals, folds, spread)
+    low, high = found.intervals(models, new, 0.8)
+    for i in range(3):
+        centres = models[i][folds].mean(axis=1)
+        reach = new[i] * np.abs(residuals) / spread
+        assert low[i] == pytest.approx(np.sort(centres - reach)[int(0.2 * (n + 1)) - 1])
+        assert high[i] == pytest.approx(np.sort(centres + reach)[int(np.ceil(0.8 * (n + 1))) - 1])
+    again = CrossConformal.of_arrays(found.arrays())
+    assert np.allclose(again.intervals(models, new, 0.8), (low, high))
+    one = CrossConformal(residuals, folds[:, 0], spread)
+    assert np.array_equal(one.covered(0.8), found.covered(0.8))
+    both = CrossConformal(residuals, folds[:, [0, 0]], spread)
+    np.testing.assert_allclose(both.intervals(models, new, 0.8), one.intervals(models, new, 0.8))

@@ -11,7 +11,7 @@ import typer
 def command(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo-run"),
 ) -> None:
-    """Fine-tune a shipped model on the shipped data, against training from scratch."""
-    from epitaxy.recipes.demo import demo
+    """Fit the shipped data with the shipped models, and predict three other crystals."""
+    from epitaxy.fitting.demo import demo
 
     typer.echo(demo(out).text())

@@ -25,7 +25,13 @@ def command(
     threads: Annotated[
         int | None, typer.Option(help="Processes that work at a time; one per core.")
     ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Of everything, with other folds; 1 to 3 by the budget.")
+    ] = None,
     *,
+    tune: Annotated[
+        bool, typer.Option(help="Also seek hyperparameters of the best candidates (Optuna).")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Say what was understood, and stop.")] = False,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -39,6 +45,8 @@ def command(
         "unit": unit,
         "seed": seed,
         "threads": threads,
+        "repeats": repeats,
+        "tune": tune,
     }
     if dry_run:
         typer.echo("\n".join(prepare_fit(data, target, **settings).understood))

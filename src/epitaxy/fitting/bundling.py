@@ -20,36 +20,42 @@ from epitaxy.fitting.candidates.network import NETWORK
 from epitaxy.fitting.candidates.shallow import MODEL
 from epitaxy.fitting.choosing import Blend
 from epitaxy.fitting.difficulty import difficulty_of
+from epitaxy.fitting.folds import FOLDS
 from epitaxy.fitting.problem import Problem
-from epitaxy.fitting.protocol import Nested, OuterFold
+from epitaxy.fitting.protocol import OuterFold
+from epitaxy.fitting.repeats import Repeat, folds_of
 from epitaxy.fitting.runner import Runner
 from epitaxy.results.conformal import CrossConformal
 from epitaxy.results.predictions import make_predictions
+
+DIFFICULTY = "difficulty.safetensors"
 
 
 class Handed(NamedTuple):
     """What is handed over: for each outer fold a blend, and what they predict for its rows."""
 
     blends: tuple[Blend, ...]
+    """Of the outer folds of all repeats, in order."""
     predictions: np.ndarray
     """(n,) outer predictions."""
 
 
-def write_bundle(
-    problem: Problem, runner: Runner, outcome: Nested, handed: Handed, folder: Path
-) -> pd.DataFrame:
+def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.DataFrame:
     """Copy the models, calibrate the intervals, write the header; return the outer predictions."""
-    spread = np.empty(len(problem.table))
+    problem = repeats[0].problem
+    spread = np.zeros(len(problem.table))
     folds, used = [], set()
-    for fold, weights in zip(outcome.outer, handed.blends, strict=True):
-        difficulty = difficulty_of(problem, fold, weights)
-        name = f"models/fold-{fold.number}/difficulty.safetensors"
-        difficulty.save(folder / name)
-        rows = problem.outside((fold.number,))
-        spread[rows] = difficulty(problem.select(rows))
-        members = _copied(runner, fold, weights, folder)
-        folds.append(Fold(members=members, difficulty=name))
-        used |= _blocks(fold, weights)
+    for number, repeat in enumerate(repeats):
+        blends = handed.blends[FOLDS * number : FOLDS * (number + 1)]
+        for fold, weights in zip(repeat.outcome.outer, blends, strict=True):
+            place = f"models/fold-{FOLDS * number + fold.number}"
+            difficulty = difficulty_of(repeat.problem, fold, weights)
+            difficulty.save(folder / place / DIFFICULTY)
+            rows = repeat.problem.outside((fold.number,))
+            spread[rows] += difficulty(problem.select(rows)) / len(repeats)
+            members = _copied(repeat.runner, fold, weights, folder, place)
+            folds.append(Fold(members=members, difficulty=f"{place}/{DIFFICULTY}"))
+            used |= _blocks(fold, weights)
     sources = tuple(name for name in problem.sources if name in used)
     for name in sources:
         copy_model(model_folder(problem.sources[name]), folder / "sources" / name)
@@ -60,7 +66,7 @@ def write_bundle(
     blocks = sources or problem.descriptors
     points = stacked(problem.blocks, blocks)
     calibration = Calibration(
-        CrossConformal(residuals, problem.folds, spread),
+        CrossConformal(residuals, folds_of(repeats), spread),
         Domain.of(problem.table.ids.tolist(), elements_of(problem.table), points),
         blocks,
     )
@@ -78,12 +84,15 @@ def copy_model(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _copied(runner: Runner, fold: OuterFold, weights: Blend, folder: Path) -> tuple[Member, ...]:
+def _copied(
+    runner: Runner, fold: OuterFold, weights: Blend, folder: Path, place: str
+) -> tuple[Member, ...]:
+    """Copy the models of a blend into ``place`` below the folder."""
     members = []
     for number, name in enumerate(sorted(weights)):
         task = fold.variants[name].task((fold.number,))
         is_network = FAMILIES[task.candidate.family].is_network
-        path = f"models/fold-{fold.number}/{number}" + ("" if is_network else ".safetensors")
+        path = f"{place}/{number}" + ("" if is_network else ".safetensors")
         found = runner.folder_of(task)
         if is_network:
             copy_model(found / NETWORK, folder / path)

@@ -47,7 +47,7 @@ def card(
         "",
         *_selection(candidates, spec.unit),
         "",
-        *_sources(problem, folder),
+        *_sources(problem, folder, score),
         "",
         "## Versions",
         "",
@@ -95,14 +95,18 @@ def _data(problem: Problem, dropped: Sequence[Dropped]) -> list[str]:
 
 
 def _protocol(score: Mapping[str, Any]) -> list[str]:
+    times = score["repeats"]
+    repeated = f", drawn {times} times" if times > 1 else ""
     lines = [
         "## Protocol",
         "",
-        f"{FOLDS} outer folds; crystals of one reduced formula are in one fold. Inside each,",
-        "candidates are compared on inner folds, the best few are blended, and transfer is taken",
-        "only where it is better by more than chance. The models of the folds together are this",
-        "bundle; its answer is their mean.",
+        f"{FOLDS} outer folds{repeated}; crystals of one reduced formula are in one fold.",
+        "Inside each, candidates are compared on inner folds, the best few are blended, and",
+        "transfer is taken only where it is better by more than chance. The models of all folds",
+        "together are this bundle; its answer is their mean.",
     ]
+    if score["tuned"]:
+        lines.append("Hyperparameters were sought inside each outer fold, see `tuning.json`.")
     if score["stopped_early"]:
         lines.append("The clock stopped optional trainings, so a repetition may differ.")
     return lines
@@ -136,12 +140,12 @@ def _selection(candidates: pd.DataFrame, unit: str) -> list[str]:
     ]
 
 
-def _sources(problem: Problem, folder: Path) -> list[str]:
+def _sources(problem: Problem, folder: Path, score: Mapping[str, Any]) -> list[str]:
     """Say from which models is transferred, what they learned and under which licence."""
     used = sorted(path.name for path in (folder / "sources").glob("*"))
     lines = ["## Sources", ""]
     if not used:
-        return [*lines, "No other model takes part."]
+        return [*lines, "No other model takes part.", *score["left_out"]]
     for name in used:
         specs = load_model(model_folder(problem.sources[name])).specs.values()
         told = "; ".join(
@@ -149,9 +153,18 @@ def _sources(problem: Problem, folder: Path) -> list[str]:
             for s in specs
         )
         lines.append(f"- `{name}`: {told}.")
-    lines += [
-        "",
-        "If a source has learned the very property of the very crystals of this data, the error",
-        "above is too low.",
-    ]
-    return lines
+    return [*lines, "", new_compositions(score), *score["left_out"]]
+
+
+def new_compositions(score: Mapping[str, Any]) -> str:
+    """Say how good the model is on compositions that its sources do not know."""
+    new, unit = score["new_compositions"], str(score["unit"])
+    if new["n"] == score["n"]:
+        return "As far as they say, the sources have learned nothing of these compositions."
+    if not new["n"]:
+        return "The sources have learned something of all these compositions."
+    return (
+        f"The sources have learned nothing of the compositions of {new['n']} crystals; on these, "
+        f"the error is {with_unit(new['mae'], unit, 3)} (95 % interval "
+        f"{interval_text(new['mae_interval'], unit)})."
+    )

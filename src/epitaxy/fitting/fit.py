@@ -21,9 +21,9 @@ from epitaxy.evaluation.bundle import Bundle
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.plan import PATIENCE, Plan, default_budget, make_plan, seconds_of
-from epitaxy.fitting.protocol import nested
-from epitaxy.fitting.runner import PROBLEM, Runner
+from epitaxy.fitting.repeats import run_repeats
 from epitaxy.fitting.setting_up import Ready, chosen_families, read_labelled, set_up
+from epitaxy.fitting.tuning import require_optuna
 from epitaxy.fitting.writing import CANDIDATES, SCORE, write_fit
 from epitaxy.recipes.data import data_name
 from epitaxy.recipes.workspace import CONFIG, is_finished, workspace
@@ -89,6 +89,7 @@ class Fitted:
             ),
         ]
         lines += [found["transfer"]] if found["transfer"] else []
+        lines += found["left_out"]
         lines += [STOPPED_EARLY] if found["stopped_early"] else []
         lines += ["", "Selection scores (inner folds; not errors to expect):"]
         best = self.candidates.head(8)
@@ -110,14 +111,16 @@ def fit(
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
+    repeats: int | None = None,
+    tune: bool = False,
     overwrite: bool = False,
 ) -> Fitted:
     """Try many ways of learning a property, and hand over the best with its honest error.
 
     Five outer folds, crystals of one composition always in one of them. Inside each, candidates
     compete on inner folds; the choice is trained on all rows outside the outer fold and predicts
-    the rows inside it, which took no part in anything. The models of the five folds together are
-    what is handed over.
+    the rows inside it, which took no part in anything. The models of the five folds, and of all
+    repeats with other folds, together are what is handed over.
 
     Args:
         data: whatever `read_table` reads.
@@ -129,6 +132,10 @@ def fit(
         unit: unit of the target, where the data does not say it.
         seed: seed of everything random.
         threads: processes that work at a time; by default one per core.
+        repeats: of the whole protocol, with other compositions in the folds; the budget is divided
+            among them. By default as many, up to three, as leave each what it would be alone.
+        tune: also seek hyperparameters of the best candidates inside each outer fold; needs the
+            extra ``tune``.
         overwrite: replace a finished run with other settings.
 
     Returns:
@@ -139,17 +146,17 @@ def fit(
     """
     out = check_output_folder(out)
     settings: dict[str, Any] = {"budget": budget, "candidates": candidates, "sources": sources}
+    settings |= {"repeats": repeats, "tune": tune}
     made = prepare_fit(data, target, unit=unit, seed=seed, threads=threads, **settings)
     ready, plan = made.ready, made.plan
-    config = _config(data, made)
+    config = _config(data, made, tuned=tune)
     if is_finished(out, config, overwrite=overwrite):
         logger.info("%s is already finished with these settings.", out)
         return open_fit(out)
     with workspace(out, config, keep=KEPT) as folder:
-        ready.problem.save(folder / WORK / PROBLEM)
-        runner = Runner(ready.problem, folder / WORK, made.threads, PATIENCE * made.seconds)
-        outcome = nested(ready.problem, plan, runner)
-        write_fit(ready, outcome, runner, folder)
+        allowed = PATIENCE * made.seconds
+        done = run_repeats(ready.problem, plan, folder / WORK, made.threads, allowed)
+        write_fit(ready, done, folder)
         shutil.rmtree(folder / WORK)
     return open_fit(out)
 
@@ -190,6 +197,8 @@ def prepare_fit(
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
+    repeats: int | None = None,
+    tune: bool = False,
 ) -> Prepared:
     """Read and describe the data, and plan what is tried; arguments as those of `fit`.
 
@@ -200,6 +209,10 @@ def prepare_fit(
     workers = (os.cpu_count() or 1) if threads is None else threads
     if workers < 1:
         raise InputError(f"{threads} threads are not possible; give 1 or more.")
+    if repeats is not None and repeats < 1:
+        raise InputError(f"{repeats} repeats are not possible; give 1 or more.")
+    if tune:
+        require_optuna()
     wanted = None if budget is None else _seconds(budget)
     table = read_labelled(data, target, unit)
     said = understand(table, target).lines()
@@ -208,7 +221,7 @@ def prepare_fit(
     needs_sources = any(FAMILIES[name].transfers for name in families)
     ready = set_up(table, target, sources if needs_sources else (), seed)
     seconds = wanted or default_budget(len(ready.problem.table))
-    plan = make_plan(ready.problem, families, seconds, workers)
+    plan = make_plan(ready.problem, families, seconds, workers, repeats=repeats, tune=tune)
     planned = [f"budget         {seconds:.0f} s on {workers} cores", *plan.lines()]
     for line in planned:
         logger.info("%s", line)
@@ -219,7 +232,7 @@ def _seconds(budget: str | float) -> float:
     return seconds_of(budget if isinstance(budget, str) else f"{budget:g}s")
 
 
-def _config(data: str | Path | StructureTable, made: Prepared) -> dict[str, Any]:
+def _config(data: str | Path | StructureTable, made: Prepared, *, tuned: bool) -> dict[str, Any]:
     problem, plan, weights = made.ready.problem, made.plan, made.ready.weights
     sources = {
         name: {"from": where, "weights": weights[name]} for name, where in problem.sources.items()
@@ -231,6 +244,8 @@ def _config(data: str | Path | StructureTable, made: Prepared) -> dict[str, Any]
         "target": [problem.target],
         "budget_seconds": made.seconds,
         "threads": made.threads,
+        "repeats": plan.repeats,
+        "tune": tuned,
         "seed": problem.seed,
         "candidates": made.families,
         "sources": sources,

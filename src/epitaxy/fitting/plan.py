@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from epitaxy.core.errors import InputError
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Candidate
 from epitaxy.fitting.choosing import MEMBERS
-from epitaxy.fitting.folds import FOLDS, pairs
+from epitaxy.fitting.folds import FOLDS, pairs, partners
 from epitaxy.fitting.problem import Problem
+from epitaxy.fitting.spaces import DEARER, SPACES, space_key
 
 logger = logging.getLogger("epitaxy")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -37,6 +38,14 @@ DIFFERENT = 1.5
 """Factor for outer folds that have different finalists."""
 ORDER = (("constant",), ("kernel", "ridge"), ("extra-trees",), ("boosting", "boosting-l1"))
 """Learners in the order in which they are paid for."""
+MOST_REPEATS = 3
+"""Repeats of the protocol that are made by themselves; more than these tell little."""
+TUNING = 0.25
+"""Part of the budget that is kept for tuning."""
+SEARCHED = 2
+"""Candidates with transfer, and as many without, that are tuned in each outer fold."""
+TRIALS = (8, 40)
+"""Fewest and most trials of a search."""
 PATIENCE = 1.5
 """The clock stops optional work after this many budgets."""
 
@@ -59,12 +68,19 @@ class Plan:
     """Length of full trainings."""
     finalists: int = 0
     """Networks per outer fold that are tried in full."""
+    repeats: int = 1
+    """How often all this is done, each time with other folds."""
+    trials: Mapping[str, int] = field(default_factory=dict)
+    """Name of a candidate -> hyperparameters that are tried in each outer fold where it is among
+    the best."""
 
     def lines(self) -> list[str]:
         """Return the plan in words."""
         said = [
             f"tries          {len(self.shallow)} shallow candidates on {self.pairs} inner folds"
         ]
+        if self.repeats > 1:
+            said.append(f"repeats        {self.repeats}, each with other compositions in the folds")
         if self.networks:
             screened = (
                 f"; the best {self.finalists} of {len(self.networks)} after "
@@ -73,6 +89,9 @@ class Plan:
                 else ""
             )
             said.append(f"networks       {self.epochs} epochs{screened}")
+        if self.trials:
+            told = ", ".join(f"{name} ({number})" for name, number in self.trials.items())
+            said.append(f"tunes          in each outer fold the best of (trials): {told}")
         if self.left_out:
             said.append(f"no time for    {', '.join(self.left_out)}")
         said.append(f"expected       {self.seconds:.0f} s of computing on one core")
@@ -108,7 +127,15 @@ def default_budget(rows: int) -> float:
     return 60.0 * min(5 + rows // 50, 60)
 
 
-def make_plan(problem: Problem, families: Sequence[str], budget: float, threads: int) -> Plan:
+def make_plan(
+    problem: Problem,
+    families: Sequence[str],
+    budget: float,
+    threads: int,
+    *,
+    repeats: int | None = None,
+    tune: bool = False,
+) -> Plan:
     """Decide what is tried; it depends on nothing but the arguments.
 
     Args:
@@ -116,27 +143,53 @@ def make_plan(problem: Problem, families: Sequence[str], budget: float, threads:
         families: names in `FAMILIES`.
         budget: seconds of clock.
         threads: processes that work at a time.
+        repeats: of all that is tried, for which the budget is divided. None takes as many, up to
+            `MOST_REPEATS`, as leave each what it would be alone.
+        tune: also seek hyperparameters.
     """
-    rows = len(problem.table)
-    purse = max(budget - START - PER_ROW * rows, 5.0) * threads
+    purse = max(budget - START - PER_ROW * len(problem.table), 5.0) * threads
+    if repeats is not None:
+        return _plan(problem, families, purse, repeats, tune=tune)
+    alone = _plan(problem, families, purse, 1, tune=tune)
+    for number in range(MOST_REPEATS, 1, -1):
+        found = _plan(problem, families, purse, number, tune=tune)
+        if replace(found, repeats=1, seconds=alone.seconds) == alone:
+            return found
+    return alone
+
+
+def _plan(
+    problem: Problem, families: Sequence[str], purse: float, repeats: int, *, tune: bool
+) -> Plan:
+    """Plan for a purse (seconds of one core) that is divided among repeats."""
+    purse = purse / repeats
     candidates = [c for name in families for c in FAMILIES[name].propose(problem)]
     networks = [c for c in candidates if FAMILIES[c.family].is_network]
     shallow = [c for c in candidates if not FAMILIES[c.family].is_network]
-    share = WITH_NETWORKS if networks else 1.0
-    how, kept, spent = _shallow(problem, shallow, purse * share)
-    chosen, epochs, more = _networks(problem, networks, purse - spent)
+    untuned = (1 - TUNING) * purse if tune else purse
+    how, kept, spent = _shallow(problem, shallow, (WITH_NETWORKS if networks else 1.0) * untuned)
+    chosen, epochs, more = _networks(problem, networks, untuned - spent)
     if networks and not chosen:
-        how, kept, spent = _shallow(problem, shallow, purse)
+        how, kept, spent = _shallow(problem, shallow, untuned)
     left_out = tuple(c.name for c in candidates if c not in kept and c not in chosen)
+    trials: dict[str, int] = {}
+    if tune:
+        rest = purse - spent - more
+        trials, tuning = shallow_trials(problem, kept, how, TUNING * purse if chosen else rest)
+        further, longer = network_trials(problem, chosen, rest - tuning)
+        trials, more = {**trials, **further}, more + tuning + longer
+        left_out += () if trials else ("tuning",)
     return Plan(
         shallow=tuple(kept),
         pairs=how,
         left_out=left_out,
-        seconds=spent + more,
+        seconds=repeats * (spent + more),
         networks=tuple(chosen),
         screening_epochs=epochs // SCREENING if len(chosen) > FINALISTS else 0,
         epochs=epochs,
         finalists=min(FINALISTS, len(chosen)),
+        repeats=repeats,
+        trials=trials,
     )
 
 
@@ -235,3 +288,58 @@ def _rank(candidate: Candidate) -> int:
 def _basic(candidates: Sequence[Candidate]) -> set[str]:
     """Return the names of those candidates that must not be missing on more inner folds."""
     return {c.name for c in candidates if not c.settings["learner"].startswith("boosting")}
+
+
+def shallow_trials(
+    problem: Problem, candidates: Sequence[Candidate], how: str, purse: float
+) -> tuple[dict[str, int], float]:
+    """Return the trials of shallow candidates, see `Plan.trials`, and what they cost.
+
+    Hyperparameters need two inner folds: one that chooses them and one that judges the choice.
+    """
+    if how == "cover":
+        return {}, 0.0
+    rows = round(len(problem.table) * (1 - 2 / FOLDS))
+    inner = len(partners(pairs(how), 0))
+    costs = {
+        c.name: inner
+        * DEARER.get(space_key(c).removesuffix("-l1"), 1.0)
+        * FAMILIES[c.family].seconds(c, problem, rows)
+        for c in candidates
+        if space_key(c) in SPACES
+    }
+    return _trials(candidates, costs, purse)
+
+
+def network_trials(
+    problem: Problem, networks: Sequence[Candidate], purse: float
+) -> tuple[dict[str, int], float]:
+    """Return the trials of networks, see `Plan.trials`, and what they cost."""
+    rows = round(len(problem.table) * (1 - 2 / FOLDS))
+    inner = len(partners(pairs("ring"), 0))
+    costs = {
+        c.name: inner
+        * (START_OF_NETWORK + max(EPOCHS) * FAMILIES[c.family].seconds(c, problem, rows))
+        for c in networks
+    }
+    return _trials(networks, costs, purse)
+
+
+def _trials(
+    candidates: Sequence[Candidate], costs: Mapping[str, float], purse: float
+) -> tuple[dict[str, int], float]:
+    """Divide a purse among the searches; ``costs`` are those of one trial in one outer fold."""
+    able = [c for c in candidates if c.name in costs]
+    kinds = {FAMILIES[c.family].transfers for c in able}
+    share = purse / (FOLDS * SEARCHED * max(len(kinds), 1))
+    numbers = {c.name: min(TRIALS[1], int(share / costs[c.name])) for c in able}
+    trials = {name: number for name, number in numbers.items() if number >= TRIALS[0]}
+    spent = 0.0
+    for kind in kinds:
+        dear = [
+            trials[c.name] * costs[c.name]
+            for c in able
+            if c.name in trials and FAMILIES[c.family].transfers == kind
+        ]
+        spent += FOLDS * sum(sorted(dear, reverse=True)[:SEARCHED])
+    return trials, spent

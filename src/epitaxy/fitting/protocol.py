@@ -9,51 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from epitaxy.core.errors import InputError
-from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Candidate, Task
 from epitaxy.fitting.choosing import Blend, Guarded, Inner, guarded, mixed
+from epitaxy.fitting.entrants import Entrant, Variant
 from epitaxy.fitting.folds import FOLDS, pairs, partners
-from epitaxy.fitting.plan import Plan
+from epitaxy.fitting.plan import SEARCHED, Plan
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.runner import Runner
+from epitaxy.fitting.tuning import Search, Tuned, tune
 from epitaxy.reports.numbers import with_unit
 
 logger = logging.getLogger("epitaxy")
 NOTHING = Guarded({}, {}, transfers=False, gain=0.0, error_of_gain=0.0)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A candidate with its learning scale and length of training: what competes."""
-
-    candidate: Candidate
-    transform: str = "identity"
-    epochs: int = 0
-
-    @property
-    def name(self) -> str:
-        """Return it in words."""
-        scale = "" if self.transform == "identity" else f", {self.transform}"
-        length = f", {self.epochs} epochs" if self.epochs else ""
-        return f"{self.candidate.name}{scale}{length}"
-
-    @property
-    def transfers(self) -> bool:
-        """Whether it uses what other models have learned."""
-        return bool(FAMILIES[self.candidate.family].transfers)
-
-    def task(self, held: Sequence[int]) -> Task:
-        """Return its training without some folds."""
-        return Task(self.candidate, tuple(sorted(held)), self.transform, self.epochs)
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """A variant in an outer fold, with the pairs of folds on which it is judged."""
-
-    variant: Variant
-    judged: Mapping[int, tuple[int, ...]]
-    """Inner fold -> folds held out."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +44,8 @@ class Nested:
     """(n,) predictions of what was chosen, guard included."""
     plain: np.ndarray
     """(n,) predictions of the best without transfer."""
+    tuned: tuple[Tuned, ...] = ()
+    """Searches for hyperparameters, each inside one outer fold."""
 
     @property
     def transfers(self) -> int:
@@ -89,13 +58,20 @@ def nested(problem: Problem, plan: Plan, runner: Runner) -> Nested:
     entrants = shallow_entrants(problem, plan)
     runner.do(judging(entrants), "Comparing candidates")
     outer = [judged(problem, runner, number, entrants[number]) for number in range(FOLDS)]
+    tuned: list[Tuned] = []
+    if plan.trials and not runner.is_late:
+        tuned = tuned_in(problem, plan, runner, outer, entrants)
+        entrants = joined(entrants, tuned)
+        outer = [judged(problem, runner, number, entrants[number]) for number in range(FOLDS)]
     if plan.networks and not runner.is_late:
-        outer = with_networks(problem, plan, runner, entrants, outer)
+        outer, more = with_networks(problem, plan, runner, entrants, outer)
+        tuned += more
     runner.do(finals(outer), "Training what was chosen", note=best_so_far(problem, outer))
     outer = [replace(fold, choice=_trained_choice(runner, fold)) for fold in outer]
     chosen = [outer_predictions(problem, runner, fold, fold.choice.chosen) for fold in outer]
     plain = [outer_predictions(problem, runner, fold, fold.choice.plain) for fold in outer]
-    return Nested(tuple(outer), _gathered(problem, chosen), _gathered(problem, plain))
+    found, without = (_gathered(problem, parts) for parts in (chosen, plain))
+    return Nested(tuple(outer), found, without, tuple(tuned))
 
 
 def shallow_entrants(problem: Problem, plan: Plan) -> list[list[Entrant]]:
@@ -103,7 +79,7 @@ def shallow_entrants(problem: Problem, plan: Plan) -> list[list[Entrant]]:
     held = pairs(plan.pairs)
     return [
         [
-            Entrant(Variant(candidate, transform), partners(held, outer))
+            Entrant.of(Variant(candidate, transform), partners(held, outer))
             for candidate in plan.shallow
             for transform in problem.transforms(outer)
             if transform == "identity" or candidate.family != "constant"
@@ -118,10 +94,11 @@ def with_networks(
     runner: Runner,
     entrants: Sequence[Sequence[Entrant]],
     outer: Sequence[OuterFold],
-) -> list[OuterFold]:
+) -> tuple[list[OuterFold], list[Tuned]]:
     """Let networks compete, too: after a short training the best go on to a long one.
 
-    They learn on the scale on which the shallow candidates of the outer fold were best.
+    They learn on the scale on which the shallow candidates of the outer fold were best. Where the
+    plan has trials for them, the best is tuned.
     """
     scales = [best_transform(fold) for fold in outer]
     screened: list[Mapping[str, float]] = [{}] * FOLDS
@@ -133,11 +110,68 @@ def with_networks(
         screened = [fold.errors for fold in folds]
         going_on = [finalists(fold, plan.finalists) for fold in folds]
     if runner.is_late:
-        return list(outer)
+        return list(outer), []
     full = network_entrants(going_on, scales, plan.epochs, "ring")
     runner.do(judging(full), "Comparing networks", note=best_so_far(problem, outer))
-    both = [[*entrants[f], *full[f]] for f in range(FOLDS)]
-    return [judged(problem, runner, f, both[f], further=screened[f]) for f in range(FOLDS)]
+
+    def judge_all(found: Sequence[Sequence[Entrant]]) -> list[OuterFold]:
+        both = [[*entrants[f], *found[f]] for f in range(FOLDS)]
+        return [judged(problem, runner, f, both[f], further=screened[f]) for f in range(FOLDS)]
+
+    compared = judge_all(full)
+    if runner.is_late or not any(c.name in plan.trials for c in plan.networks):
+        return compared, []
+    tuned = tuned_in(problem, plan, runner, compared, full)
+    return judge_all(joined(full, tuned)), tuned
+
+
+def tuned_in(
+    problem: Problem,
+    plan: Plan,
+    runner: Runner,
+    outer: Sequence[OuterFold],
+    entrants: Sequence[Sequence[Entrant]],
+) -> list[Tuned]:
+    """Tune the best of the entrants of each outer fold, those with and without transfer alike."""
+    searches = [
+        search
+        for fold in outer
+        for transfers in (False, True)
+        for search in searches_in(plan, fold, entrants[fold.number], transfers=transfers)
+    ]
+    return tune(problem, runner, searches, best_so_far(problem, outer))
+
+
+def searches_in(
+    plan: Plan, fold: OuterFold, entrants: Sequence[Entrant], *, transfers: bool
+) -> list[Search]:
+    """Return what is tuned in an outer fold: the best inside it for which the plan has trials."""
+    able = [
+        e
+        for e in entrants
+        if e.variant.candidate.name in plan.trials
+        and e.variant.name in fold.variants
+        and e.variant.transfers == transfers
+    ]
+    able.sort(key=lambda e: (fold.errors[e.variant.name], e.variant.name))
+    return [
+        Search(
+            fold.number,
+            e.variant,
+            {inner: task.held for inner, task in e.judged.items()},
+            plan.trials[e.variant.candidate.name],
+        )
+        for e in able[:SEARCHED]
+    ]
+
+
+def joined(entrants: Sequence[Sequence[Entrant]], tuned: Sequence[Tuned]) -> list[list[Entrant]]:
+    """Return the entrants of each outer fold with the tuned ones beside them."""
+    found = [list(fold) for fold in entrants]
+    for one in tuned:
+        entrant = one.entrant
+        found[one.search.outer] += [entrant] if entrant else []
+    return found
 
 
 def network_entrants(
@@ -145,7 +179,7 @@ def network_entrants(
 ) -> list[list[Entrant]]:
     """Return the networks that compete in each outer fold."""
     return [
-        [Entrant(Variant(c, scales[f], epochs), partners(pairs(how), f)) for c in candidates[f]]
+        [Entrant.of(Variant(c, scales[f], epochs), partners(pairs(how), f)) for c in candidates[f]]
         for f in range(FOLDS)
     ]
 
@@ -164,7 +198,7 @@ def finalists(fold: OuterFold, number: int) -> list[Candidate]:
 
 def judging(entrants: Iterable[Sequence[Entrant]]) -> list[Task]:
     """Return the trainings by which entrants are judged; many serve two outer folds."""
-    return [e.variant.task(held) for fold in entrants for e in fold for held in e.judged.values()]
+    return [task for fold in entrants for e in fold for task in e.judged.values()]
 
 
 def judged(
@@ -260,11 +294,11 @@ def _trained_choice(runner: Runner, fold: OuterFold) -> Guarded:
 def _inside(problem: Problem, runner: Runner, number: int, entrant: Entrant) -> np.ndarray | None:
     """Return (n,) inner predictions, NaN on rows for which there is none; None if one failed."""
     found = np.full(len(problem.table), np.nan)
-    for inner, held in entrant.judged.items():
-        rows = problem.outside(held)
+    for inner, task in entrant.judged.items():
+        rows = problem.outside(task.held)
         here = problem.folds[rows] == inner
-        assert number in held
-        predicted = runner.predictions(entrant.variant.task(held))[here]
+        assert number in task.held
+        predicted = runner.predictions(task)[here]
         if not np.isfinite(predicted).all():
             return None
         found[rows[here]] = predicted

@@ -33,6 +33,8 @@ class Runner:
     threads: int
     allowed: float
     """Seconds of clock after which no more optional tasks are begun."""
+    title: str = ""
+    """Said before what is being done."""
     started: float = field(default_factory=time.monotonic)
 
     def folder_of(self, task: Task) -> Path:
@@ -63,14 +65,25 @@ class Runner:
 
     def do(self, tasks: Iterable[Task], label: str, *, note: str = "") -> None:
         """Do those of the tasks that are not done yet, the longest first."""
-        missing = [t for t in dict.fromkeys(tasks) if not self.is_done(t)]
+        missing = self._missing(tasks)
         if not missing:
             return
+        label = self.title + label
         logger.info("%s: %d trainings%s.", label, len(missing), f"; {note}" if note else "")
-        missing.sort(key=lambda task: -self._seconds(task))
         with Progress(len(missing), label) as bar:
             for _ in self._done(missing):
                 bar.step(note=note)
+
+    def do_quietly(self, tasks: Iterable[Task]) -> None:
+        """Do those of the tasks that are not done yet, and say nothing."""
+        missing = self._missing(tasks)
+        for _ in self._done(missing) if missing else ():
+            pass
+
+    def _missing(self, tasks: Iterable[Task]) -> list[Task]:
+        """Return the tasks that are not done yet, each once, the longest first."""
+        missing = [t for t in dict.fromkeys(tasks) if not self.is_done(t)]
+        return sorted(missing, key=lambda task: -self._seconds(task))
 
     def _seconds(self, task: Task) -> float:
         family = FAMILIES[task.candidate.family]

@@ -17,6 +17,7 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.folds import composition_folds
+from epitaxy.fitting.leaks import without_leaks
 from epitaxy.fitting.problem import SCRATCH, Problem
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
@@ -39,6 +40,8 @@ class Ready(NamedTuple):
     dropped: tuple[Dropped, ...]
     weights: dict[str, str]
     """Name of a source -> hash of its weights."""
+    left_out: tuple[str, ...]
+    """Sentences about sources that know the answers."""
 
 
 def chosen_families(candidates: str | Sequence[str]) -> list[str]:
@@ -76,7 +79,7 @@ def set_up(
     known = np.isfinite(table.column(target))
     without = [Dropped(str(i), "no label") for i in table.ids[~known]]
     labelled = table.select(known)
-    models = named_models(sources)
+    models, left_out = without_leaks(named_models(sources), labelled, target)
     for name in set(models) & set(DESCRIPTORS):
         raise InputError(f"The source {models[name]!r} has the name of a descriptor; rename it.")
     loaded = {name: load_model(where) for name, where in models.items()}
@@ -96,7 +99,7 @@ def set_up(
         name: content_hash((model_folder(where) / "model.safetensors").read_bytes())
         for name, where in models.items()
     }
-    return Ready(problem, (*table.dropped, *without, *found.failures), weights)
+    return Ready(problem, (*table.dropped, *without, *found.failures), weights, left_out)
 
 
 def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:

@@ -24,6 +24,8 @@ class Verdict(NamedTuple):
     """Outer error with the guard minus that without transfer; None if they are one model."""
     sentence: str
     """In words; empty where no candidate uses transfer."""
+    hands_over_plain: bool = False
+    """Whether the outer rows contradicted the choice, so that models without transfer are taken."""
 
 
 def judge(problem: Problem, outcome: Nested) -> Verdict:
@@ -63,7 +65,8 @@ def judge(problem: Problem, outcome: Nested) -> Verdict:
             0,
             change,
             f"Transfer did harm: {told}. The model handed over uses no transfer.",
+            hands_over_plain=True,
         )
-    often = f"it was taken in {outcome.transfers} of {FOLDS} outer folds"
+    often = f"it was taken in {outcome.transfers} of {len(outcome.outer)} outer folds"
     helped = "Transfer helped" if change.interval[1] < 0 else "Whether transfer helps is not sure"
     return Verdict(guarded, outcome.transfers, change, f"{helped}: {often}; {told}.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from epitaxy.core.files import atomic_file, write_json, write_text
@@ -12,9 +14,10 @@ from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.bundling import write_bundle
 from epitaxy.fitting.card import card
 from epitaxy.fitting.folds import FOLDS
+from epitaxy.fitting.leaks import of_new_compositions
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, mean_errors
-from epitaxy.fitting.runner import Runner
+from epitaxy.fitting.repeats import Repeat, merged
 from epitaxy.fitting.score import score
 from epitaxy.fitting.setting_up import Ready
 from epitaxy.fitting.verdict import Verdict, judge
@@ -23,25 +26,49 @@ from epitaxy.reports.run_report import write_run_report
 from epitaxy.results.metrics import bounds_coverage, metrics
 from epitaxy.results.predictions import write_predictions
 
-SCORE, CANDIDATES = "score.json", "candidates.csv"
+SCORE, CANDIDATES, TUNING = "score.json", "candidates.csv", "tuning.json"
 
 
-def write_fit(ready: Ready, outcome: Nested, runner: Runner, folder: Path) -> None:
+def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
     """Write models, predictions, errors, card and report."""
-    problem = ready.problem
+    problem, outcome = ready.problem, merged(repeats)
     verdict = judge(problem, outcome)
-    frame = write_bundle(problem, runner, outcome, verdict.handed, folder)
+    frame = write_bundle(repeats, verdict.handed, folder)
     write_predictions(frame, folder / "predictions.parquet")
     write_json(folder / "metrics.json", metrics(frame))
-    found = _score(problem, outcome, verdict, frame) | {"stopped_early": runner.is_stopped}
+    used = [problem.sources[p.name] for p in sorted((folder / "sources").glob("*"))]
+    found = _score(problem, outcome, verdict, frame, used) | {
+        "repeats": len(repeats),
+        "tuned": bool(outcome.tuned),
+        "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
+        "stopped_early": any(repeat.runner.is_stopped for repeat in repeats),
+        "left_out": list(ready.left_out),
+    }
     write_json(folder / SCORE, found)
     table = candidate_table(problem, outcome)
     with atomic_file(folder / CANDIDATES) as temporary:
         table.to_csv(temporary, index=False)
+    if outcome.tuned:
+        write_json(folder / TUNING, tuning_record(repeats))
     if ready.dropped:
         write_dropped(folder / "dropped.csv", ready.dropped)
     write_text(folder / "README.md", card(problem, folder, found, table, ready.dropped))
     write_run_report(folder)
+
+
+def tuning_record(repeats: Sequence[Repeat]) -> list[dict[str, Any]]:
+    """Return all searches for hyperparameters: what was tried, and what was best inside."""
+    return [
+        {"repeat": number, **found.content()}
+        for number, repeat in enumerate(repeats)
+        for found in repeat.outcome.tuned
+    ]
+
+
+def repeat_errors(repeats: Sequence[Repeat], *, plain: bool) -> list[float]:
+    """Return the outer error of each repeat by itself, with the guard or without transfer."""
+    found = [repeat.outcome.plain if plain else repeat.outcome.chosen for repeat in repeats]
+    return [float(np.abs(f - r.problem.labels).mean()) for f, r in zip(found, repeats, strict=True)]
 
 
 def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
@@ -59,7 +86,11 @@ def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
 
 
 def _score(
-    problem: Problem, outcome: Nested, verdict: Verdict, frame: pd.DataFrame
+    problem: Problem,
+    outcome: Nested,
+    verdict: Verdict,
+    frame: pd.DataFrame,
+    used: Sequence[str],
 ) -> dict[str, Any]:
     errors = (frame["y_pred"] - frame["y_true"]).abs().to_numpy()
     found = score(errors, problem.table.formulas, FOLDS)
@@ -75,4 +106,5 @@ def _score(
         "aimed_coverage": COVERAGE,
         "transfer": verdict.sentence,
         "transfer_used_in": verdict.used_in,
+        "new_compositions": of_new_compositions(errors, problem.table.formulas, used, FOLDS),
     }

@@ -10,6 +10,11 @@ R_i = |y_i - mu_k(i)(x_i)| / s_i, the interval of a new x with spread s at cover
 It covers with a probability of hardly less than 2 c - 1, in practice about c, whatever the model
 and the spread, as long as new crystals are drawn like the old ones. The spread (of an ensemble,
 say) only says where intervals should be wide.
+
+Of a cross-validation that is repeated with other folds, mu_k(i) is the mean of those models that
+were fitted without row i, one of each repeat: the ensemble of B. Kim, C. Xu and R. F. Barber,
+Predictive inference is free with the jackknife+-after-bootstrap, NeurIPS 2020, whose guarantee is
+of the same form.
 """
 
 from __future__ import annotations
@@ -48,7 +53,8 @@ class CrossConformal:
     scores: np.ndarray
     """(n,) residuals over spreads."""
     folds: np.ndarray
-    """(n,) int64, which column of the fold predictions was made without the row."""
+    """(n,) int64, which column of the fold predictions was made without the row; or (n, R), which
+    columns, of R repeats."""
     floor: float
     """Smallest spread that counts, in the unit of the spreads."""
 
@@ -65,7 +71,8 @@ class CrossConformal:
         Args:
             residuals: (n,) value minus out-of-fold prediction, in the unit of the values; the sign
                 does not matter.
-            folds: (n,) fold of each row, 0 ... K - 1.
+            folds: (n,) fold of each row, 0 ... K - 1; (n, R) of R repeats, numbered through all
+                repeats, where residuals are those of the mean of the R out-of-fold predictions.
             spread: (n,) how unsure the prediction of each row was, in any unit, at least 0; all
                 equal for intervals of one width.
             floor: smallest spread that counts; `FLOOR` times the median when None.
@@ -75,7 +82,9 @@ class CrossConformal:
         """
         errors, wide = (np.asarray(a, dtype=np.float64) for a in (residuals, spread))
         places = np.asarray(folds)
-        if not len(errors) or not (errors.shape == wide.shape == places.shape == (len(errors),)):
+        if not len(errors) or not (
+            errors.shape == wide.shape == places.shape[:1] == (len(errors),) and places.ndim <= 2
+        ):
             raise InputError(
                 f"Residuals, folds and spreads have shapes {errors.shape}, {places.shape} and "
                 f"{wide.shape}; give one of each per row, of at least one row."
@@ -114,7 +123,8 @@ class CrossConformal:
         """Return lower and upper ends of m new predictions.
 
         Args:
-            fold_predictions: (m, K) prediction of each fold's model, in the unit of the values.
+            fold_predictions: (m, K) prediction of each fold's model, in the unit of the values; of
+                R repeats (m, R K).
             spread: (m,) as in cross-validation.
             coverage: share of new values that should be inside.
 
@@ -146,10 +156,10 @@ class CrossConformal:
             )
         _check_spread(wide)
         low, high = np.empty(len(models)), np.empty(len(models))
-        step = max(1, CHUNK // self.n)
+        step = max(1, CHUNK // self.folds.size)
         for start in range(0, len(models), step):
             part = slice(start, start + step)
-            centres = models[part][:, self.folds]
+            centres = models[part][:, self.folds.reshape(self.n, -1)].mean(axis=2)
             reach = np.maximum(wide[part], self.floor)[:, None] * self.scores
             low[part] = np.partition(centres - reach, first - 1, axis=1)[:, first - 1]
             high[part] = np.partition(centres + reach, last - 1, axis=1)[:, last - 1]
@@ -159,7 +169,8 @@ class CrossConformal:
         """Tell which of the rows are inside the intervals that the other folds would give them.
 
         A row is measured by the scores of the other folds alone, so that it plays no part in its
-        own interval: its score is compared with their ceil(c (n' + 1))-th smallest.
+        own interval: its score is compared with their ceil(c (n' + 1))-th smallest. Of repeats,
+        the folds of the first one divide the rows.
 
         Returns:
             (n,) bool; pass its mean on as the coverage that cross-validation measured.
@@ -167,14 +178,15 @@ class CrossConformal:
         Raises:
             InputError: there is one fold, or too few rows for the coverage.
         """
-        present = np.unique(self.folds)
+        folds = self.folds.reshape(self.n, -1)[:, 0]
+        present = np.unique(folds)
         if len(present) < 2:
             raise InputError(
                 "The rows are all of one fold, so there are no others to compare with."
             )
         inside = np.empty(self.n, dtype=bool)
         for fold in present:
-            own = self.folds == fold
+            own = folds == fold
             others = np.sort(self.scores[~own])
             rank = _rank(coverage, len(others))
             inside[own] = self.scores[own] <= others[rank - 1]

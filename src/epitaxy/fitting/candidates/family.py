@@ -13,6 +13,9 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.fitting.folds import Held
 from epitaxy.fitting.problem import Problem
 
+TUNED = "tuned"
+"""Setting of a candidate: hyperparameters that replace those of its learner or its training."""
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from epitaxy.core.seeds import child_seed
-from epitaxy.fitting.candidates.family import Candidate, Task
+from epitaxy.fitting.candidates.family import TUNED, Candidate, Task
 from epitaxy.fitting.problem import Problem
 from epitaxy.recipes.running import Run, without_reports
 
@@ -62,6 +62,7 @@ class NetworkFamily:
                 weights="last",
                 device="cpu",
                 seed=child_seed(problem.seed, f"{task.candidate.name}/{task.held}") % 2**31,
+                **task.candidate.settings.get(TUNED, {}),
             )
         frame = run.predictions
         frame = frame[frame["split"] == "val"].set_index("id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.seeds import child_seed
 from epitaxy.evaluation.shallow import ShallowModel, limits, stacked, standardised
-from epitaxy.fitting.candidates.family import Candidate, Task
+from epitaxy.fitting.candidates.family import TUNED, Candidate, Task
 from epitaxy.fitting.learners import LEARNERS
 from epitaxy.fitting.learners.costs import seconds
 from epitaxy.fitting.problem import Problem
@@ -61,6 +61,7 @@ class ShallowFamily:
             learner=settings["learner"],
             transform=task.transform,
             seed=seed,
+            hyperparameters=settings.get(TUNED),
         )
         if task.keeps_model:
             model.save(folder / MODEL)
@@ -75,11 +76,16 @@ def fit_shallow(
     learner: str,
     transform: str,
     seed: int,
+    hyperparameters: Mapping[str, float] | None = None,
 ) -> ShallowModel:
-    """Fit a learner on named blocks of (n, F) features and (n,) labels in physical units."""
+    """Fit a learner on named blocks of (n, F) features and (n,) labels in physical units.
+
+    ``hyperparameters`` are keyword arguments of the learner, see `spaces.SPACES`.
+    """
     scaler = TargetScaler.fit(labels, name="target", transform=transform)  # type: ignore[arg-type]
     scaled = scaler.forward(labels)
     raw = stacked(features, blocks)
     centre, scale = column_statistics(raw)
-    learned = LEARNERS[learner](standardised(raw, centre, scale), scaled, seed)
+    inputs = standardised(raw, centre, scale)
+    learned = LEARNERS[learner](inputs, scaled, seed, **(hyperparameters or {}))
     return ShallowModel(tuple(blocks), centre, scale, learned, scaler, limits(scaled))

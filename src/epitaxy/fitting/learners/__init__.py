@@ -13,5 +13,6 @@ LEARNERS = Registry(
         "ridge": "epitaxy.fitting.learners.ridge:ridge",
     },
 )
-"""Name -> function ``(features (n, F), labels (n,), seed) -> Learned``. To add one: a file here and
-a line in this table, with its cost in `epitaxy.fitting.costs`."""
+"""Name -> function ``(features (n, F), labels (n,), seed) -> Learned``, with hyperparameters as
+keyword arguments. To add one: a file here and a line in this table, with its cost in
+`epitaxy.fitting.learners.costs`, and what can be tuned in `epitaxy.fitting.spaces`."""

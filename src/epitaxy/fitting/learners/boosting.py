@@ -17,26 +17,51 @@ EQUAL = 1e-9
 """Difference from scikit-learn, in standard deviations of the labels, that rounding may make."""
 
 
-def boosting(features: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
-    """Fit with squared errors."""
-    return _boosting(features, labels, seed, "squared_error")
+def boosting(features: np.ndarray, labels: np.ndarray, seed: int, **settings: float) -> Trees:
+    """Fit with squared errors; ``settings`` as those of `boosted`."""
+    return boosted(features, labels, seed, "squared_error", **settings)
 
 
-def absolute_boosting(features: np.ndarray, labels: np.ndarray, seed: int) -> Trees:
+def absolute_boosting(
+    features: np.ndarray, labels: np.ndarray, seed: int, **settings: float
+) -> Trees:
     """Fit with absolute errors, which a few extreme labels do not lead astray."""
-    return _boosting(features, labels, seed, "absolute_error")
+    return boosted(features, labels, seed, "absolute_error", **settings)
 
 
-def _boosting(features: np.ndarray, labels: np.ndarray, seed: int, loss: str) -> Trees:
+def boosted(
+    features: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    loss: str,
+    *,
+    rate: float = RATE,
+    leaves: float = LEAVES,
+    share: float = SHARE,
+    shrinkage: float = 0.0,
+) -> Trees:
+    """Fit trees one after the other, each to what is left.
+
+    Args:
+        features: (n, F).
+        labels: (n,) on the learning scale.
+        seed: of the features that are looked at.
+        loss: as scikit-learn calls it.
+        rate: part of each tree that counts.
+        leaves: of each tree, a whole number.
+        share: part of the features that is looked at for each split.
+        shrinkage: pull of the leaves towards zero (L2).
+    """
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     found = HistGradientBoostingRegressor(
         loss=loss,
-        learning_rate=RATE,
+        learning_rate=rate,
         max_iter=STEPS,
-        max_leaf_nodes=LEAVES,
+        max_leaf_nodes=int(leaves),
         min_samples_leaf=max(2, min(10, len(labels) // 20)),
-        max_features=SHARE,
+        max_features=share,
+        l2_regularization=shrinkage,
         early_stopping=False,
         random_state=seed % 2**32,
     ).fit(features, labels)

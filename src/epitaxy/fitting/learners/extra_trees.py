@@ -14,9 +14,18 @@ ROWS_PER_LEAF = 5000
 
 
 def extra_trees(
-    features: np.ndarray, labels: np.ndarray, seed: int, *, leaf: int = 1, trees: int | None = None
+    features: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    *,
+    leaf: int = 1,
+    share: float = SHARE,
+    trees: int | None = None,
 ) -> Trees:
-    """Fit a forest; ``leaf`` is the smallest number of training rows in a leaf.
+    """Fit a forest.
+
+    ``leaf`` is the smallest number of training rows in a leaf, ``share`` the part of the features
+    that is looked at for each split.
 
     Source: P. Geurts, D. Ernst and L. Wehenkel, Mach. Learn. 63, 3 (2006).
     """
@@ -26,7 +35,7 @@ def extra_trees(
 
     found = ExtraTreesRegressor(
         trees,
-        max_features=SHARE,
+        max_features=share,
         min_samples_leaf=leaf + len(labels) // ROWS_PER_LEAF,
         random_state=seed,
         n_jobs=1,

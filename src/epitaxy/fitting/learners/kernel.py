@@ -11,13 +11,30 @@ TUBE = 0.05
 """Errors below this, in standard deviations of the labels, cost nothing."""
 
 
-def kernel(features: np.ndarray, labels: np.ndarray, seed: int) -> Kernel:
-    """Fit with a kernel as wide as the features are many; nothing in it is random."""
+def kernel(
+    features: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    *,
+    penalty: float | None = None,
+    tube: float | None = None,
+    width: float = 1.0,
+) -> Kernel:
+    """Fit with a kernel as wide as the features are many; nothing in it is random.
+
+    Args:
+        features: (n, F) standardised.
+        labels: (n,) on the learning scale.
+        seed: not used.
+        penalty: of errors; `PENALTY` when None.
+        tube: errors below this cost nothing; `TUBE` when None.
+        width: of the kernel, over the usual one.
+    """
     from sklearn.svm import SVR
 
     del seed
-    gamma = 1.0 / max(features.shape[1] * float(features.var()), 1e-12)
-    found = SVR(C=PENALTY, epsilon=TUBE, gamma=gamma).fit(features, labels)
+    gamma = 1.0 / max(features.shape[1] * float(features.var()) * width**2, 1e-12)
+    found = SVR(C=penalty or PENALTY, epsilon=tube or TUBE, gamma=gamma).fit(features, labels)
     return Kernel(
         vectors=features[found.support_],
         weights=np.asarray(found.dual_coef_[0], np.float64),

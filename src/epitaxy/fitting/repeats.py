@@ -1,0 +1,80 @@
+"""Repeats of the nested protocol, each with other compositions in the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from epitaxy.core.seeds import child_seed
+from epitaxy.fitting.folds import FOLDS, composition_folds
+from epitaxy.fitting.plan import Plan
+from epitaxy.fitting.problem import Problem
+from epitaxy.fitting.protocol import Nested, nested
+from epitaxy.fitting.runner import PROBLEM, Runner
+
+
+class Repeat(NamedTuple):
+    """One run of the protocol."""
+
+    problem: Problem
+    """The crystals in the folds of this repeat."""
+    runner: Runner
+    outcome: Nested
+
+
+def problem_of_repeat(problem: Problem, number: int) -> Problem:
+    """Return the problem of a repeat: that of another seed, but for the first, which is as given.
+
+    Features do not depend on the folds, so nothing is described or embedded again.
+    """
+    if number == 0:
+        return problem
+    seed = child_seed(problem.seed, f"fit repeat {number}") % 2**31
+    return replace(problem, folds=composition_folds(problem.table.formulas, seed), seed=seed)
+
+
+def run_repeats(
+    problem: Problem, plan: Plan, folder: Path, threads: int, allowed: float
+) -> list[Repeat]:
+    """Run the protocol as often as the plan says, each time in a folder of its own.
+
+    Args:
+        problem: that of the first repeat.
+        plan: what is tried in each.
+        folder: where trainings are kept.
+        threads: processes that work at a time.
+        allowed: seconds of clock for all repeats, each its part, see `Runner`.
+    """
+    done = []
+    for number in range(plan.repeats):
+        title = f"Repeat {number + 1} of {plan.repeats}: " if plan.repeats > 1 else ""
+        own, place = problem_of_repeat(problem, number), folder / f"repeat-{number}"
+        own.save(place / PROBLEM)
+        runner = Runner(own, place, threads, allowed / plan.repeats, title)
+        done.append(Repeat(own, runner, nested(own, plan, runner)))
+    return done
+
+
+def merged(repeats: Sequence[Repeat]) -> Nested:
+    """Return all repeats as one outcome.
+
+    Each crystal is predicted by the mean of the models that did not see it, one choice of each
+    repeat: what it is compared with is an ensemble for which it took no part in anything.
+    """
+    outcomes = [repeat.outcome for repeat in repeats]
+    return Nested(
+        tuple(fold for outcome in outcomes for fold in outcome.outer),
+        np.mean([outcome.chosen for outcome in outcomes], axis=0),
+        np.mean([outcome.plain for outcome in outcomes], axis=0),
+        tuple(found for outcome in outcomes for found in outcome.tuned),
+    )
+
+
+def folds_of(repeats: Sequence[Repeat]) -> np.ndarray:
+    """Return the outer folds of each row, numbered through all repeats: (n,), of several (n, R)."""
+    columns = [FOLDS * r + repeat.problem.folds for r, repeat in enumerate(repeats)]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)

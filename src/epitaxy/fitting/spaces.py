@@ -1,0 +1,65 @@
+"""Hyperparameters that may be tuned, with the ranges in which they are sought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from epitaxy.fitting.candidates.family import Candidate
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number to be chosen; ``start`` is the untuned one."""
+
+    low: float
+    high: float
+    start: float
+    whole: bool = False
+
+
+Space = Mapping[str, Range]
+"""Keyword argument of a learner, or setting of a training -> where its logarithm is sought."""
+
+_BOOSTING: Space = {
+    "rate": Range(0.015, 0.2, 0.05),
+    "leaves": Range(4, 31, 15, whole=True),
+    "share": Range(0.1, 1.0, 0.3),
+    "shrinkage": Range(1e-3, 30.0, 1e-3),
+}
+
+
+def _training(rate: float) -> Space:
+    return {
+        "learning_rate": Range(1e-4, 1e-2, rate),
+        "weight_decay": Range(1e-4, 0.3, 1e-2),
+        "epochs": Range(30, 120, 90, whole=True),
+    }
+
+
+SPACES: Mapping[str, Space] = {
+    "kernel": {
+        "penalty": Range(0.3, 100.0, 3.0),
+        "tube": Range(0.003, 0.3, 0.05),
+        "width": Range(0.2, 5.0, 1.0),
+    },
+    "extra-trees": {
+        "leaf": Range(1, 8, 1, whole=True),
+        "share": Range(0.1, 1.0, 1 / 3),
+    },
+    "boosting": _BOOSTING,
+    "boosting-l1": _BOOSTING,
+    "head": _training(1e-3),
+    "finetune": _training(1e-3),
+    "mixture": _training(1e-3),
+    "scratch": _training(3e-3),
+}
+"""Name of a shallow learner, or of a family of networks -> its hyperparameters. The strength of
+ridge is absent: its own leave-one-out errors choose it in every training."""
+DEARER: Mapping[str, float] = {"kernel": 2.0, "extra-trees": 1.3, "boosting": 1.3}
+"""Mean time of a training in the space over that of the untuned one, where it is not about 1."""
+
+
+def space_key(candidate: Candidate) -> str:
+    """Return under which name the hyperparameters of a candidate stand in `SPACES`, if at all."""
+    return str(candidate.settings.get("learner", candidate.family))
