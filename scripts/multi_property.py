@@ -7,8 +7,9 @@ seven tables are joined by structure. For each target three kinds of models are 
 trained from, its published trials and scored on its published test rows: from scratch; from each of
 the six other properties alone; and from one model of all six. No source ever sees a material that
 occurs in the test rows (``--seen`` lets the models of six see them, with their other labels, as the
-paper did). Everything is trained with two learning rates, and the one with the smaller validation error
-(mean over the trials) counts. Finished runs are not repeated, interrupted ones continue.
+paper did; ``--variant NAME KEY=VALUE ...`` pre-trains them with other settings). Everything is trained
+with two learning rates, and the one with the smaller validation error (mean over the trials) counts.
+Finished runs are not repeated, interrupted ones continue.
 
 The target ``jarvis_2d`` is their transfer to two-dimensional materials: models of ``fe``, ``bg``, ``gv`` (those of
 the other targets) and of all seven properties (without the published test rows of the seven tables, so that the model
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.running import Run
@@ -134,14 +136,26 @@ class Study:
         return train(
             self.table,
             names,
-            self.runs / f"{name}{'-seen' if seen else ''}",
+            self.runs / f"{name}{self.of_all if source == MPT else ''}",
             model=self.options.model,
             encoder=self.settings.encoder,
             split=nine_to_one([str(i) for i in self.table.ids]),
             exclude_property=[target] if source == MPT and target in NAMES else [],
             exclude_like=[] if seen else [self.test(t) for t in tested if t != LAYERS],
-            training=self.settings.pretraining,
+            training={**self.settings.pretraining, **(self.variant if source == MPT else {})},
         )
+
+    @cached_property
+    def variant(self) -> dict[str, Any]:
+        """Settings that differ in the pre-training on several properties."""
+        pairs = (text.split("=", 1) for text in self.options.variant[1:])
+        return {key: yaml.safe_load(value) for key, value in pairs}
+
+    @property
+    def of_all(self) -> str:
+        """What is appended to the names of models of several properties."""
+        parts = ["seen"] * self.options.seen + self.options.variant[:1]
+        return "".join(f"-{part}" for part in parts)
 
     @cached_property
     def together(self) -> str:
@@ -185,8 +199,8 @@ class Study:
                 training={**self.settings.training, **given},
             )
         parent = self.source(kind, target)
-        if kind == MPT and self.options.seen:
-            out = out.with_name(f"{out.name}-seen")
+        if kind == MPT:
+            out = out.with_name(f"{out.name}{self.of_all}")
         return finetune(
             self.data(target),
             "target",
@@ -214,7 +228,7 @@ class Study:
             yield {
                 "model": self.options.model,
                 "target": target,
-                "source": kind + ("-seen" if kind == MPT and self.options.seen else ""),
+                "source": kind + (self.of_all if kind == MPT else ""),
                 "trials": len(runs),
                 "rate": rate or "recipe",
                 "val_mae": float(np.mean([run.mae("val") for run in runs])),
@@ -261,6 +275,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--one-rate", action="store_true", help="that of the recipe alone")
     parser.add_argument("--seen", action="store_true")
+    parser.add_argument("--variant", nargs="+", default=[], metavar="NAME KEY=VALUE")
     parser.add_argument("--out", type=Path, help="CSV file for the table")
     options = parser.parse_args()
     study = Study(options)
