@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pandas as pd
 
 from epitaxy.core.elements import SYMBOLS
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import atomic_file
 
 NEAREST = 3
 """Training crystals that are named."""
@@ -183,36 +181,6 @@ class Domain:
         ids = np.asarray(arrays["ids"], dtype=np.uint8).tobytes().decode("utf-8").split("\n")
         others = {name: np.asarray(arrays[name]) for name in names[1:]}
         return cls(ids=np.asarray(ids), **others)
-
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file, all or nothing.
-
-        Raises:
-            InputError: the place cannot be written.
-        """
-        from safetensors.numpy import save_file
-
-        with atomic_file(path) as temporary:
-            save_file(self.arrays(), temporary)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Domain:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: there is no such file, or it is not one of a domain.
-        """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return cls.of_arrays(load_file(path))
-        except (OSError, SafetensorError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"The file {str(path)!r} cannot be read as a domain ({error}); train again."
-            ) from error
 
 
 def _checked(embeddings: np.ndarray, crystals: int) -> np.ndarray:

@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,10 +104,19 @@ class Runner:
         return found
 
 
+@cache
+def _thread_pools() -> Any:
+    """Return the thread pools of this process, for which all libraries are searched only once."""
+    import sklearn.ensemble  # noqa: F401 - a pool that is loaded later would not be found
+    import torch  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def do_task(folder: Path, task: Task) -> Task:
     """Do one task on one thread, so that its numbers do not depend on how many run beside it."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     problem = open_problem(folder / PROBLEM)
     place = folder / TASKS / task.key(problem)
@@ -114,7 +125,7 @@ def do_task(folder: Path, task: Task) -> Task:
     torch.set_num_threads(1)
     logger.setLevel(logging.ERROR)
     try:
-        with threadpool_limits(1):
+        with _thread_pools().limit(limits=1):
             found = FAMILIES[task.candidate.family].train(task, problem, place)
     except InputError as error:
         # One candidate that cannot learn this property must not end the comparison of the others.

@@ -112,11 +112,6 @@ class CrossConformal:
         """Number of rows with a score."""
         return len(self.scores)
 
-    @property
-    def largest_coverage(self) -> float:
-        """Coverage above which intervals are infinite, n / (n + 1)."""
-        return self.n / (self.n + 1)
-
     def intervals(
         self, fold_predictions: np.ndarray, spread: np.ndarray, coverage: float = 0.9
     ) -> tuple[np.ndarray, np.ndarray]:
