@@ -58,6 +58,7 @@ def test_few_and_equal_pairs():
     same = paired_difference([1.0, 2.0], [1.0, 2.0])
     assert (same.p_t, same.p_wilcoxon, same.change_percent) == (1.0, 1.0, 0.0)
     assert paired_difference([1.0, 2.0], [2.0, 3.0]).p_t is None
+    assert paired_difference([1.0, 2.0, 3.0], [1.1, 2.1, 3.1]).p_t is None
     assert paired_difference([1.0, 2.0, 4.0], [2.0, 5.0, 9.0]).p_wilcoxon == pytest.approx(0.25)
 
 

@@ -11,6 +11,9 @@ import numpy as np
 from epitaxy.core.errors import InputError
 from epitaxy.results.bootstrap import LEVEL
 
+ROUNDING = 1e-12
+"""Relative spread of equal differences."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -113,7 +116,8 @@ def _p_t(difference: np.ndarray) -> float | None:
 
     if not difference.any():
         return 1.0
-    if len(difference) < 2 or not np.ptp(difference):
+    # Equal differences vary by the rounding of what was subtracted; that is no spread.
+    if len(difference) < 2 or np.ptp(difference) <= ROUNDING * np.abs(difference).max():
         return None
     return float(ttest_1samp(difference, 0.0).pvalue)
 
