@@ -79,6 +79,8 @@ def test_a_repeated_fit_hands_over_the_models_of_all_repeats(twice):
     # The mean of two models is not worse than the two are in the mean.
     assert twice.mae <= np.mean(score["repeat_maes"]) + 1e-12
     assert score["repeat_maes"][0] != score["repeat_maes"][1]
+    each = ", ".join(f"{error:.3g}" for error in score["repeat_maes"])
+    assert f"Each of the 2 repeats by itself: {each}." in twice.text()
     assert twice.candidates["chosen_in"].max() <= 2 * FOLDS
     assert "repeats: 2" in (twice.folder / "config.yaml").read_text()
     assert "5 outer folds, drawn 2 times" in (twice.folder / "README.md").read_text()

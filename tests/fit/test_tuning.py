@@ -109,6 +109,12 @@ def test_tuned_and_untuned_compete(problem, tmp_path):
     assert np.mean([f.errors[f"{KERNEL}, tuned"] < f.errors[KERNEL] for f in outcome.outer]) > 0.5
 
 
+def test_no_clock_ends_a_search(problem, tmp_path):
+    started(problem, tmp_path)
+    outcome = nested(problem, plan(problem, number=2), Runner(problem, tmp_path, 1, 0.0))
+    assert [len(found.trials) for found in outcome.tuned] == [2] * FOLDS
+
+
 def test_luck_of_a_search_is_no_advantage(tmp_path):
     """Where nothing can be learned the best of many trials looks good, what is judged does not."""
     labels = np.random.default_rng(5).normal(size=30) + 10

@@ -29,9 +29,9 @@ class Demo:
     def text(self) -> str:
         """Return the result in words."""
         rows = [
-            f"  {row.id:10s} {row.y_pred:5.2f} {row.unit}  "
-            f"({max(0.0, row.y_lower):.2f} to {row.y_upper:.2f}; {row.domain})"
-            for row in self.examples.itertuples()
+            f"  {row['id']:10s} {row['y_pred']:5.2f} {row['unit']}  "
+            f"({row['y_lower']:.2f} to {row['y_upper']:.2f}; {row['domain']})"
+            for row in self.examples.to_dict("records")
         ]
         return "\n".join(
             [

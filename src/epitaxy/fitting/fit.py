@@ -88,6 +88,9 @@ class Fitted:
                 f"{100 * COVERAGE:.0f} % intervals."
             ),
         ]
+        if found["repeats"] > 1:
+            each = ", ".join(f"{error:.3g}" for error in found["repeat_maes"])
+            lines.append(f"Each of the {found['repeats']} repeats by itself: {each}.")
         lines += [found["transfer"]] if found["transfer"] else []
         lines += found["left_out"]
         lines += [STOPPED_EARLY] if found["stopped_early"] else []

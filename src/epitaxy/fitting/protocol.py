@@ -59,7 +59,7 @@ def nested(problem: Problem, plan: Plan, runner: Runner) -> Nested:
     runner.do(judging(entrants), "Comparing candidates")
     outer = [judged(problem, runner, number, entrants[number]) for number in range(FOLDS)]
     tuned: list[Tuned] = []
-    if plan.trials and not runner.is_late:
+    if plan.trials:
         tuned = tuned_in(problem, plan, runner, outer, entrants)
         entrants = joined(entrants, tuned)
         outer = [judged(problem, runner, number, entrants[number]) for number in range(FOLDS)]
