@@ -76,7 +76,7 @@ MODELS = {
         {"precision": "bf16"},
         (None,),
         {"precision": "bf16"},
-        (None,),
+        (None, 1e-3),
     ),
 }
 
