@@ -7,12 +7,14 @@ import pytest
 
 from epitaxy.checkpoints.learned import read_learned
 from epitaxy.fitting.fit import fit, prepare_fit
-from epitaxy.fitting.leaks import of_new_compositions
+from epitaxy.fitting.folds import KNOWN
+from epitaxy.fitting.leaks import of_new_compositions, usable_sources
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.mixture import mixture
 from epitaxy.recipes.train import train
 from salts import IDS, in_memory
 
+QUICK = {"candidates": "embeddings", "budget": "30s", "threads": 1}
 SMALL = {"width": 8, "layers": 2}
 
 
@@ -48,20 +50,48 @@ def test_nothing_is_said_of_other_crystals(knowing, tmp_path, caplog):
     assert "learned" not in caplog.text
 
 
-def test_fit_leaves_out_a_source_that_knows_the_answers(knowing, tmp_path):
-    options = {"candidates": "embeddings", "budget": "30s", "threads": 1}
-    made = fit(in_memory(), "gap", tmp_path / "out", sources=[knowing], **options)
+def test_fit_leaves_out_a_source_that_knows_most_answers(knowing, tmp_path):
+    made = fit(in_memory(), "gap", tmp_path / "out", sources=[knowing], **QUICK)
     assert made.score["transfer_used_in"] == 0
-    assert "has learned the values of 24 of these 30 crystals" in made.text()
-    assert "has learned the values of 24" in (made.folder / "README.md").read_text()
+    assert made.score["n"] == 30
+    sentence = "has learned the values of 24 of these 30 crystals: too many"
+    assert sentence in made.text()
+    assert sentence in (made.folder / "README.md").read_text()
+
+
+def test_crystals_that_a_source_knows_are_learned_from_but_not_scored(tmp_path, monkeypatch):
+    monkeypatch.setattr("epitaxy.fitting.leaks.FEWEST_SCORED", 20)
+    split = {"train": IDS[:4], "val": IDS[4:6], "test": IDS[6:]}
+    few = train(in_memory(), "gap", tmp_path / "few", split=split, encoder=SMALL, epochs=1).folder
+    problem = prepare_fit(in_memory(), "gap", sources=[few], **QUICK).ready.problem
+    assert set(problem.table.ids[problem.folds == KNOWN]) == set(IDS[:6])
+    assert set(IDS[:6]) <= set(problem.table.ids[problem.inside((0, 1))])
+    assert list(problem.sources) == ["few"]
+    made = fit(in_memory(), "gap", tmp_path / "out", sources=[few], repeats=2, **QUICK)
+    assert "values of 6 of these 30 crystals: they are learned from" in made.text()
+    assert set(made.predictions["id"]) == set(IDS[6:])
+    assert made.score["n"] == 24
+    assert np.isfinite([made.mae, *made.interval, *made.score["repeat_maes"]]).all()
+    bounds = made.predictions[["y_lower", "y_upper"]].to_numpy()
+    assert np.isfinite(bounds).all()
+
+
+def test_sources_that_know_most_are_left_out_first(knowing, tmp_path, monkeypatch):
+    monkeypatch.setattr("epitaxy.fitting.leaks.FEWEST_SCORED", 20)
+    split = {"train": IDS[:4], "val": IDS[4:6], "test": IDS[6:]}
+    few = train(in_memory(), "gap", tmp_path / "few", split=split, encoder=SMALL, epochs=1).folder
+    models = {"knowing": str(knowing), "few": str(few), "other": "zoo:cgcnn-formation-energy"}
+    usable = usable_sources(models, in_memory(), "gap")
+    assert list(usable.models) == ["few", "other"]
+    assert int(usable.known.sum()) == 6
+    assert list(usable_sources(models, in_memory(), "gap", most=0).models) == ["other"]
 
 
 def test_fit_keeps_a_source_that_learned_something_else_of_these_crystals(knowing):
     other = {i: round(float(v), 3) for i, v in zip(IDS, np.linspace(40, 90, 30), strict=True)}
-    options = {"candidates": "embeddings", "budget": "30s", "threads": 1}
-    made = prepare_fit(in_memory(gaps=other), "gap", sources=[knowing], **options)
+    made = prepare_fit(in_memory(gaps=other), "gap", sources=[knowing], **QUICK)
     assert list(made.ready.problem.sources) == ["knowing"]
-    assert made.ready.left_out == ()
+    assert made.ready.told == ()
 
 
 def test_the_error_on_compositions_that_no_source_knows(knowing):

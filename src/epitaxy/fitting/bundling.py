@@ -62,18 +62,20 @@ def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.
     header = Header(
         spec=problem.spec, descriptors=problem.descriptors, sources=sources, folds=tuple(folds)
     )
-    residuals = problem.labels - handed.predictions
+    rows = problem.scored
+    predictions = handed.predictions[rows]
+    residuals = problem.labels[rows] - predictions
     blocks = sources or problem.descriptors
     points = stacked(problem.blocks, blocks)
     calibration = Calibration(
-        CrossConformal(residuals, folds_of(repeats), spread),
+        CrossConformal(residuals, folds_of(repeats)[rows], spread[rows]),
         Domain.of(problem.table.ids.tolist(), elements_of(problem.table), points),
         blocks,
     )
     calibration.save(folder)
     write_header(folder, header)
-    bounds = bounds_of_training(handed.predictions, residuals, problem.folds, spread)
-    return _outer_frame(problem, handed.predictions, bounds)
+    bounds = bounds_of_training(predictions, residuals, problem.folds[rows], spread[rows])
+    return _outer_frame(problem, predictions, bounds)
 
 
 def copy_model(source: Path, target: Path) -> None:
@@ -111,13 +113,13 @@ def _blocks(fold: OuterFold, weights: Blend) -> set[str]:
 def _outer_frame(
     problem: Problem, predictions: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
-    """Return the outer predictions with their intervals."""
+    """Return the outer predictions of the scored rows with their intervals."""
     low, high = bounds
     return make_predictions(
-        ids=problem.table.ids,
+        ids=problem.table.ids[problem.scored],
         property_name=problem.target,
         split="test",
-        y_true=problem.labels,
+        y_true=problem.labels[problem.scored],
         y_pred=predictions,
         y_lower=low,
         y_upper=high,

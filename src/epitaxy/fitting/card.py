@@ -145,7 +145,7 @@ def _sources(problem: Problem, folder: Path, score: Mapping[str, Any]) -> list[s
     used = sorted(path.name for path in (folder / "sources").glob("*"))
     lines = ["## Sources", ""]
     if not used:
-        return [*lines, "No other model takes part.", *score["left_out"]]
+        return [*lines, "No other model takes part.", *score["sources"]]
     for name in used:
         specs = load_model(model_folder(problem.sources[name])).specs.values()
         told = "; ".join(
@@ -153,7 +153,7 @@ def _sources(problem: Problem, folder: Path, score: Mapping[str, Any]) -> list[s
             for s in specs
         )
         lines.append(f"- `{name}`: {told}.")
-    return [*lines, "", new_compositions(score), *score["left_out"]]
+    return [*lines, "", new_compositions(score), *score["sources"]]
 
 
 def new_compositions(score: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ class Fitted:
             each = ", ".join(f"{error:.3g}" for error in found["repeat_maes"])
             lines.append(f"Each of the {found['repeats']} repeats by itself: {each}.")
         lines += [found["transfer"]] if found["transfer"] else []
-        lines += found["left_out"]
+        lines += found["sources"]
         lines += [STOPPED_EARLY] if found["stopped_early"] else []
         lines += ["", "Selection scores (inner folds; not errors to expect):"]
         best = self.candidates.head(8)

@@ -11,17 +11,22 @@ from epitaxy.core.errors import InputError
 from epitaxy.structures.grouping import shuffled_groups
 
 FOLDS = 5
+KNOWN = -1
+"""In place of a fold, of rows that are never held out."""
 FEWEST_ROWS = 20
 """Below this number an error would be a guess."""
 Held = tuple[int, ...]
 """Folds that a training does not see: one (the outer fold), or two (an outer and an inner one)."""
 
 
-def composition_folds(formulas: Sequence[str], seed: int) -> np.ndarray:
+def composition_folds(
+    formulas: Sequence[str], seed: int, known: np.ndarray | None = None
+) -> np.ndarray:
     """Assign every row to a fold, (n,) int64; equal formulas share theirs.
 
     Folds are drawn at random and are nearly equal in size: the largest groups come first, each into
-    the smallest fold.
+    the smallest fold. Rows that are ``known``, (n,) bool, whole compositions, are in none
+    (`KNOWN`): they are always learned from.
 
     Raises:
         InputError: there are too few rows or compositions.
@@ -29,6 +34,11 @@ def composition_folds(formulas: Sequence[str], seed: int) -> np.ndarray:
     >>> np.bincount(composition_folds([f"A{i // 2}" for i in range(40)], 0)).tolist()
     [8, 8, 8, 8, 8]
     """
+    if known is not None and known.any():
+        folds = np.full(len(formulas), KNOWN, np.int64)
+        scored = np.flatnonzero(~known)
+        folds[scored] = composition_folds([formulas[row] for row in scored.tolist()], seed)
+        return folds
     groups = shuffled_groups(formulas, seed, "fit folds")
     if len(formulas) < FEWEST_ROWS or len(groups) < 2 * FOLDS:
         raise InputError(

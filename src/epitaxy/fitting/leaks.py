@@ -1,48 +1,78 @@
-"""Sources that know the answers: left out, or told."""
+"""Sources that know answers: the crystals concerned are not scored, or the source is left out."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from epitaxy.checkpoints.learned import all_learned, read_learned
+from epitaxy.fitting.folds import FEWEST_ROWS
 from epitaxy.fitting.score import score
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")
-TOLERATED = 0.01
-"""Share of the rows whose value a source may have learned; more would make the error too low."""
-FEWEST = 2
+MOST = 0.25
+"""Share of the rows that may go without a score for the sake of sources."""
+FEWEST_SCORED = 2 * FEWEST_ROWS
+"""Rows that are scored in any case, where there are so many."""
 
 
-def without_leaks(
-    models: Mapping[str, str], table: StructureTable, target: str
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Leave out the sources that have learned the values of these very crystals.
+class Usable(NamedTuple):
+    """The sources from which may be transferred."""
 
-    Returns:
-        The other models, and a sentence for each that is left out.
+    models: dict[str, str]
+    """Name -> model."""
+    known: np.ndarray
+    """(n,) bool: a source has learned the value of a crystal of this composition."""
+    told: tuple[str, ...]
+    """A sentence about each source that knows an answer."""
+
+
+def usable_sources(
+    models: Mapping[str, str], table: StructureTable, target: str, *, most: float = MOST
+) -> Usable:
+    """Find the rows whose values sources have learned, and the sources that know too many.
+
+    A crystal whose value a source has learned may teach, but an error on it would tell nothing of
+    new crystals. So it is never held out, and neither is another of its composition.
+
+    Args:
+        models: name -> model.
+        table: labelled crystals.
+        target: property to learn.
+        most: largest share of the rows that may go without a score; sources that know more, or
+            with which all together would know more, are left out, those that know most first.
     """
-    kept, told = {}, []
-    labels = table.column(target)
+    labels, formulas = table.column(target), np.asarray(table.formulas)
+    rows: dict[str, np.ndarray] = {}
     for name, where in models.items():
-        count = int(read_learned(where).knows_value(table.formulas, labels).sum())
-        if count < max(FEWEST, TOLERATED * len(labels)):
-            kept[name] = where
-            continue
-        told.append(
-            f"The source {where} has learned the values of {count} of these {len(labels)} crystals "
-            "and is left out: with it, the error would be too low."
-        )
-        logger.warning("%s", told[-1])
-    return kept, tuple(told)
+        same = read_learned(where).knows_value(table.formulas, labels)
+        rows[name] = np.isin(formulas, formulas[same])
+    known, kept, told = np.zeros(len(labels), dtype=bool), set(), []
+    for name in sorted(models, key=lambda n: int(rows[n].sum())):
+        together = known | rows[name]
+        scored = len(labels) - int(together.sum())
+        count = int(rows[name].sum())
+        if not count or (together.mean() <= most and scored >= FEWEST_SCORED):
+            kept.add(name)
+            known = together
+            end = "they are learned from, but take no part in any score."
+        else:
+            end = "too many to tell an honest error without them; it is left out."
+        if count:
+            told.append(
+                f"The source {models[name]} has learned the values of {count} of these "
+                f"{len(labels)} crystals: {end}"
+            )
+            logger.warning("%s", told[-1])
+    return Usable({n: m for n, m in models.items() if n in kept}, known, tuple(told))
 
 
 def of_new_compositions(
-    errors: np.ndarray, formulas: tuple[str, ...], sources: Iterable[str], n_folds: int
+    errors: np.ndarray, formulas: Sequence[str], sources: Iterable[str], n_folds: int
 ) -> dict[str, Any]:
     """Return the error on compositions of which no source has learned any property.
 
@@ -53,7 +83,6 @@ def of_new_compositions(
     n = int(new.sum())
     if n in (0, len(errors)):
         return {"n": n}
-    found = score(
-        errors[new], [f for f, fresh in zip(formulas, new, strict=True) if fresh], n_folds
-    )
+    groups = [f for f, fresh in zip(formulas, new, strict=True) if fresh]
+    found = score(errors[new], groups, n_folds)
     return {"n": n, "mae": found.mae, "mae_interval": list(found.interval)}

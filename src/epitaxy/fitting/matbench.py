@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from epitaxy.checkpoints.model_files import named_models
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.properties import PropertySpec
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.fit import fit
+from epitaxy.fitting.leaks import usable_sources
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.mixture import mixture
 from epitaxy.recipes.predict import predict
@@ -217,10 +219,16 @@ def with_constant(job: FoldJob) -> pd.DataFrame:
 
 
 def with_fit(job: FoldJob) -> pd.DataFrame:
-    """Let `fit` choose on the official training rows; it does not see the test rows."""
+    """Let `fit` choose on the official training rows; it does not see the test rows.
+
+    Sources that have learned the values of crystals of the task are left out.
+    """
+    given_sources = named_models(job.options.get("sources", "zoo:*"))
+    usable = usable_sources(given_sources, job.table, job.target, most=0)
+    options = {**job.options, "sources": list(usable.models.values())}
     given = [*job.split.train, *job.split.val]
     training = job.table.select(np.sort(job.table.rows_of(given)))
-    fitted = fit(training, job.target, job.out, seed=job.seed, **job.options)
+    fitted = fit(training, job.target, job.out, seed=job.seed, **options)
     test = job.table.select(job.table.rows_of(job.split.test))
     frame = predict(fitted.folder, test)
     # The half width of an interval in standard deviations, were errors normal.

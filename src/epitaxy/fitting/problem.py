@@ -13,6 +13,7 @@ import numpy as np
 from epitaxy.core.files import atomic_file, write_json
 from epitaxy.core.hashing import content_hash
 from epitaxy.core.properties import PropertySpec
+from epitaxy.fitting.folds import KNOWN
 from epitaxy.structures.distribution import propose_transform
 from epitaxy.structures.sources.parquet import read
 from epitaxy.structures.splits import Split
@@ -30,7 +31,7 @@ class Problem:
     table: StructureTable
     """The crystals, with one property."""
     folds: np.ndarray
-    """(n,) int64."""
+    """(n,) int64; -1 of rows that are never held out, and hence not scored."""
     blocks: Mapping[str, np.ndarray]
     """Name of a descriptor or of a source -> (n, F)."""
     sources: Mapping[str, str]
@@ -74,6 +75,16 @@ class Problem:
     def outside(self, held: Sequence[int]) -> np.ndarray:
         """Return the rows of the held-out folds, ascending."""
         return np.flatnonzero(np.isin(self.folds, held))
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Rows that are held out once, ascending."""
+        return np.flatnonzero(self.folds != KNOWN)
+
+    @property
+    def scored_formulas(self) -> list[str]:
+        """Compositions of the rows that are held out once."""
+        return [self.table.formulas[row] for row in self.scored.tolist()]
 
     def select(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the blocks of some rows."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from epitaxy.core.seeds import child_seed
-from epitaxy.fitting.folds import FOLDS, composition_folds
+from epitaxy.fitting.folds import FOLDS, KNOWN, composition_folds
 from epitaxy.fitting.plan import Plan
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, nested
@@ -34,7 +34,8 @@ def problem_of_repeat(problem: Problem, number: int) -> Problem:
     if number == 0:
         return problem
     seed = child_seed(problem.seed, f"fit repeat {number}") % 2**31
-    return replace(problem, folds=composition_folds(problem.table.formulas, seed), seed=seed)
+    folds = composition_folds(problem.table.formulas, seed, problem.folds == KNOWN)
+    return replace(problem, folds=folds, seed=seed)
 
 
 def run_repeats(

@@ -17,7 +17,7 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.folds import composition_folds
-from epitaxy.fitting.leaks import without_leaks
+from epitaxy.fitting.leaks import usable_sources
 from epitaxy.fitting.problem import SCRATCH, Problem
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
@@ -40,8 +40,8 @@ class Ready(NamedTuple):
     dropped: tuple[Dropped, ...]
     weights: dict[str, str]
     """Name of a source -> hash of its weights."""
-    left_out: tuple[str, ...]
-    """Sentences about sources that know the answers."""
+    told: tuple[str, ...]
+    """Sentences about sources that know answers."""
 
 
 def chosen_families(candidates: str | Sequence[str]) -> list[str]:
@@ -76,10 +76,10 @@ def set_up(
     Raises:
         InputError: there are too few usable crystals, or a source is no model.
     """
-    known = np.isfinite(table.column(target))
-    without = [Dropped(str(i), "no label") for i in table.ids[~known]]
-    labelled = table.select(known)
-    models, left_out = without_leaks(named_models(sources), labelled, target)
+    has_label = np.isfinite(table.column(target))
+    without = [Dropped(str(i), "no label") for i in table.ids[~has_label]]
+    labelled = table.select(has_label)
+    models, known, told = usable_sources(named_models(sources), labelled, target)
     for name in set(models) & set(DESCRIPTORS):
         raise InputError(f"The source {models[name]!r} has the name of a descriptor; rename it.")
     loaded = {name: load_model(where) for name, where in models.items()}
@@ -88,7 +88,7 @@ def set_up(
     )
     found = feature_blocks(labelled, DESCRIPTORS, loaded, cache=cache_folder() / "graphs")
     usable = labelled.select(found.rows)
-    folds = composition_folds(usable.formulas, seed)
+    folds = composition_folds(usable.formulas, seed, known[found.rows])
     speeds = {
         name: _speed(model.architecture, model.encoder, usable) for name, model in loaded.items()
     }
@@ -99,7 +99,7 @@ def set_up(
         name: content_hash((model_folder(where) / "model.safetensors").read_bytes())
         for name, where in models.items()
     }
-    return Ready(problem, (*table.dropped, *without, *found.failures), weights, left_out)
+    return Ready(problem, (*table.dropped, *without, *found.failures), weights, told)
 
 
 def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:

@@ -50,8 +50,9 @@ def judge(problem: Problem, outcome: Nested) -> Verdict:
             "inside than the best without it by more than chance (mean gain "
             f"{with_unit(gain, unit, 2)}). The model handed over uses no transfer.",
         )
-    errors, plain = (np.abs(p - problem.labels) for p in (outcome.chosen, outcome.plain))
-    change = difference(errors, plain, problem.table.formulas, FOLDS)
+    found = (outcome.chosen, outcome.plain)
+    errors, plain = (np.abs(p - problem.labels)[problem.scored] for p in found)
+    change = difference(errors, plain, problem.scored_formulas, FOLDS)
     told = (
         f"on the outer rows the error with it is {with_unit(float(errors.mean()), unit, 3)}, "
         f"without it {with_unit(float(plain.mean()), unit, 3)} (difference "

@@ -42,7 +42,7 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
         "tuned": bool(outcome.tuned),
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
         "stopped_early": any(repeat.runner.is_stopped for repeat in repeats),
-        "left_out": list(ready.left_out),
+        "sources": list(ready.told),
     }
     write_json(folder / SCORE, found)
     table = candidate_table(problem, outcome)
@@ -68,7 +68,8 @@ def tuning_record(repeats: Sequence[Repeat]) -> list[dict[str, Any]]:
 def repeat_errors(repeats: Sequence[Repeat], *, plain: bool) -> list[float]:
     """Return the outer error of each repeat by itself, with the guard or without transfer."""
     found = [repeat.outcome.plain if plain else repeat.outcome.chosen for repeat in repeats]
-    return [float(np.abs(f - r.problem.labels).mean()) for f, r in zip(found, repeats, strict=True)]
+    pairs = zip(found, (repeat.problem for repeat in repeats), strict=True)
+    return [float(np.abs(values - p.labels)[p.scored].mean()) for values, p in pairs]
 
 
 def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
@@ -93,7 +94,8 @@ def _score(
     used: Sequence[str],
 ) -> dict[str, Any]:
     errors = (frame["y_pred"] - frame["y_true"]).abs().to_numpy()
-    found = score(errors, problem.table.formulas, FOLDS)
+    formulas = problem.scored_formulas
+    found = score(errors, formulas, FOLDS)
     covered = bounds_coverage(frame, "test")
     assert covered is not None
     return {
@@ -106,5 +108,5 @@ def _score(
         "aimed_coverage": COVERAGE,
         "transfer": verdict.sentence,
         "transfer_used_in": verdict.used_in,
-        "new_compositions": of_new_compositions(errors, problem.table.formulas, used, FOLDS),
+        "new_compositions": of_new_compositions(errors, formulas, used, FOLDS),
     }
