@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -243,3 +244,15 @@ def test_progress_tells_the_best_so_far(problem, tmp_path, caplog):
     with caplog.at_level(logging.INFO, "epitaxy"):
         nested(problem, quick_plan(problem), started(problem, tmp_path))
     assert any("best so far: " in r.getMessage() for r in caplog.records)
+
+
+def test_guard_wants_transfer_in_half_of_the_outer_folds(problem, tmp_path):
+    outcome = nested(problem, quick_plan(problem), started(problem, tmp_path))
+    folds = tuple(
+        replace(fold, choice=fold.choice._replace(transfers=fold.number < 2))
+        for fold in outcome.outer
+    )
+    verdict = judge(problem, replace(outcome, outer=folds))
+    assert "in only 2 of the 5 outer folds" in verdict.sentence
+    assert verdict.used_in == 0
+    assert np.array_equal(verdict.handed.predictions, outcome.plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ WAVENUMBER = 1302.79
 """cm^-1 of 1 mdyn/Å and 1 u: sqrt(k / m) / (2 pi c)."""
 LEAST = 1.0
 """cm^-1; lower frequencies count as this, so that their logarithm exists."""
+RULES = 2
+"""Grows with every change of the numbers; stored features are then computed again."""
 SYMPREC = 1e-3
 """Å, for the primitive cell."""
 HALVES = np.array(list(product((0.0, 0.5), repeat=3)))
@@ -60,8 +63,8 @@ class Springs:
 
     @property
     def version(self) -> str:
-        """Versions of what finds neighbours and primitive cells."""
-        return versions("pymatgen-core", "spglib")
+        """Versions of the rules here, and of what finds neighbours and primitive cells."""
+        return f"{RULES}; {versions('pymatgen-core', 'spglib')}"
 
     def __call__(self, table: StructureTable, *, workers: int | None = None) -> Vectors:
         """Describe one crystal after the other; ``workers`` is not used."""
@@ -108,7 +111,7 @@ def _bonds(table: StructureTable, row: int) -> _Bonds:
 
     structure = table.structure(row)
     cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
-    found = spglib.find_primitive(cell, symprec=SYMPREC)
+    found = None if _is_primitive(*cell) else spglib.find_primitive(cell, symprec=SYMPREC)
     if found is not None:
         lattice, coords, numbers = found
         structure = Structure(lattice, numbers, coords)
@@ -120,18 +123,36 @@ def _bonds(table: StructureTable, row: int) -> _Bonds:
     return _Bonds(masses, center, other, image, length, direction)
 
 
+def _is_primitive(lattice: np.ndarray, coords: np.ndarray, numbers: Sequence[int]) -> bool:
+    """Tell quickly whether no translation but those of the lattice is a symmetry; False if unsure.
+
+    spglib finds all symmetries, which takes most of the time of a crystal.
+    """
+    kinds, counts = np.unique(np.array(numbers), return_counts=True)
+    if np.gcd.reduce(counts) == 1:
+        return True
+    if len(numbers) > FEW_ATOMS:
+        return False
+    same = np.equal.outer(numbers, numbers)
+    first, *others = coords[np.array(numbers) == kinds[counts.argmin()]]
+    apart = coords[:, None] - coords[None]
+    for other in others:
+        vector = apart + (other - first)
+        near = np.linalg.norm((vector - np.round(vector)) @ lattice, axis=-1) < 2 * SYMPREC
+        if (near & same).any(axis=1).all():
+            return False
+    return True
+
+
 def _vibrations(bonds: _Bonds, power: float) -> np.ndarray:
     """Return the 11 features of one law of stiffness."""
     n = len(bonds.masses)
     along = bonds.direction[:, :, None] * bonds.direction[:, None, :]
     stiffness = (UNIT_LENGTH / np.maximum(bonds.length, 1e-12)) ** power
     springs = stiffness[:, None, None] * ((1 - ACROSS) * along + ACROSS * np.eye(3))
-    own = np.zeros((n, 3, 3))
-    np.add.at(own, bonds.center, springs / bonds.masses[bonds.center, None, None])
-    root = np.sqrt(bonds.masses)
-    coupling = springs / (root[bonds.center] * root[bonds.other])[:, None, None]
+    own = _sums(springs / bonds.masses[bonds.center, None, None], bonds.center, n)
     waves = HALVES if n <= FEW_ATOMS else HALVES[:1]
-    frequencies = np.array([_spectrum(bonds, own, coupling, wave) for wave in waves])
+    frequencies = _frequencies(_matrices(bonds, own, springs, waves))
     centre, of_all = frequencies[0], np.sort(frequencies, axis=None)[::-1]
     of_atoms = _frequencies(own)
     features = [
@@ -147,15 +168,28 @@ def _vibrations(bonds: _Bonds, power: float) -> np.ndarray:
     return np.log(np.maximum(features, LEAST))
 
 
-def _spectrum(bonds: _Bonds, own: np.ndarray, coupling: np.ndarray, wave: np.ndarray) -> np.ndarray:
-    """Return the (3n,) ascending frequencies of a wave vector, cm^-1."""
+def _matrices(bonds: _Bonds, own: np.ndarray, springs: np.ndarray, waves: np.ndarray) -> np.ndarray:
+    """Return the dynamical matrices of W wave vectors, (W, 3n, 3n)."""
     n = len(own)
-    matrix = np.zeros((n, n, 3, 3))
-    matrix[np.arange(n), np.arange(n)] = own
-    # At half reciprocal vectors the phases are 1 and -1.
-    phases = np.cos(2 * np.pi * (bonds.image @ wave))
-    np.add.at(matrix, (bonds.center, bonds.other), -phases[:, None, None] * coupling)
-    return _frequencies(matrix.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n))
+    root = np.sqrt(bonds.masses)
+    coupling = springs / (root[bonds.center] * root[bonds.other])[:, None, None]
+    # At half reciprocal vectors the phases are 1 and -1, by whether the lattice vectors are odd.
+    odd = bonds.image.astype(np.int64) % 2
+    pair = bonds.center * n + bonds.other
+    sums = _sums(coupling, pair * len(HALVES) + odd @ (4, 2, 1), n * n * len(HALVES))
+    phases = np.cos(2 * np.pi * waves @ (2 * HALVES).T)
+    matrices = -np.einsum("wk,pkab->wpab", phases, sums.reshape(n * n, len(HALVES), 3, 3))
+    matrices = matrices.reshape(len(waves), n, n, 3, 3)
+    matrices[:, np.arange(n), np.arange(n)] += own
+    found: np.ndarray = matrices.transpose(0, 1, 3, 2, 4).reshape(len(waves), 3 * n, 3 * n)
+    return found
+
+
+def _sums(tensors: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """Add (E, 3, 3) tensors by group, (count, 3, 3)."""
+    flat = tensors.reshape(len(tensors), 9)
+    columns = [np.bincount(groups, weights=column, minlength=count) for column in flat.T]
+    return np.stack(columns, axis=-1).reshape(count, 3, 3)
 
 
 def _frequencies(matrices: np.ndarray) -> np.ndarray:
