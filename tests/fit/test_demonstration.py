@@ -11,7 +11,8 @@ def test_the_shipped_data_are_fitted_and_three_crystals_predicted(monkeypatch, t
     monkeypatch.setattr(module, "THREADS", 1)
     found = module.demo(tmp_path / "demo")
     frame = found.fitted.predictions
-    assert len(set(frame["id"])) == len(frame) == found.fitted.score["n"] == 191
+    assert len(set(frame["id"])) == len(frame) == found.fitted.score["n"]
+    assert 150 < len(frame) < 191  # the models of several properties know the rest
     assert found.fitted.mae < 0.6 * found.fitted.score["constant_mae"]
     assert list(found.examples["id"]) == ["InP", "SrTiO3", "ZnO"]
     assert (tmp_path / "demo" / "report.html").is_file()
