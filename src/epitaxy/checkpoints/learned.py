@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save
 from epitaxy.checkpoints.model_files import model_folder
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
+from epitaxy.graphs.ragged import ranges
 
 FILE = "learned.safetensors"
 EQUAL = 1e-3
@@ -142,12 +143,11 @@ def _same(keys: np.ndarray, labels: np.ndarray, learned: Values) -> np.ndarray:
     """Tell which rows have a learned value of their composition, (n,) bool."""
     first, last = (np.searchsorted(learned[0], keys, side) for side in ("left", "right"))
     usable = np.isfinite(labels) & (labels != 0) & (last > first)
-    row = np.repeat(np.flatnonzero(usable), (last - first)[usable])
+    counts = (last - first)[usable]
+    row = np.repeat(np.flatnonzero(usable), counts)
     if not len(row):
         return np.zeros(len(keys), dtype=bool)
-    starts = np.concatenate([[0], np.cumsum((last - first)[usable])[:-1]])
-    within = np.arange(len(row)) - np.repeat(starts, (last - first)[usable])
-    ratio = learned[1][first[row] + within].astype(float) / labels[row]
+    ratio = learned[1][ranges(first[usable], counts)].astype(float) / labels[row]
     same = _rows_near(row, ratio, 1.0, len(keys))
     factor = float(np.median(ratio))
     other = _rows_near(row, ratio, factor, len(keys)) if factor else same

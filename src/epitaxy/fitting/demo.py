@@ -37,7 +37,7 @@ class Demo:
             [
                 "",
                 f"Measured band gaps of {self.fitted.score['n']} semiconductors.",
-                *self.fitted.text().splitlines(),
+                self.fitted.text(),
                 "",
                 "Three crystals that are not among them, with 90 % intervals:",
                 *rows,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from epitaxy.fitting.candidates.family import Candidate
+from epitaxy.fitting.learners import boosting, extra_trees, kernel
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ Space = Mapping[str, Range]
 """Keyword argument of a learner, or setting of a training -> where its logarithm is sought."""
 
 _BOOSTING: Space = {
-    "rate": Range(0.015, 0.2, 0.05),
-    "leaves": Range(4, 31, 15, whole=True),
-    "share": Range(0.1, 1.0, 0.3),
+    "rate": Range(0.015, 0.2, boosting.RATE),
+    "leaves": Range(4, 31, boosting.LEAVES, whole=True),
+    "share": Range(0.1, 1.0, boosting.SHARE),
     "shrinkage": Range(1e-3, 30.0, 1e-3),
 }
 
@@ -39,13 +40,13 @@ def _training(rate: float) -> Space:
 
 SPACES: Mapping[str, Space] = {
     "kernel": {
-        "penalty": Range(0.3, 100.0, 3.0),
-        "tube": Range(0.003, 0.3, 0.05),
+        "penalty": Range(0.3, 100.0, kernel.PENALTY),
+        "tube": Range(0.003, 0.3, kernel.TUBE),
         "width": Range(0.2, 5.0, 1.0),
     },
     "extra-trees": {
         "leaf": Range(1, 8, 1, whole=True),
-        "share": Range(0.1, 1.0, 1 / 3),
+        "share": Range(0.1, 1.0, extra_trees.SHARE),
     },
     "boosting": _BOOSTING,
     "boosting-l1": _BOOSTING,

@@ -16,8 +16,8 @@ def kernel(
     labels: np.ndarray,
     seed: int,
     *,
-    penalty: float | None = None,
-    tube: float | None = None,
+    penalty: float = PENALTY,
+    tube: float = TUBE,
     width: float = 1.0,
 ) -> Kernel:
     """Fit with a kernel as wide as the features are many; nothing in it is random.
@@ -26,15 +26,15 @@ def kernel(
         features: (n, F) standardised.
         labels: (n,) on the learning scale.
         seed: not used.
-        penalty: of errors; `PENALTY` when None.
-        tube: errors below this cost nothing; `TUBE` when None.
+        penalty: of errors.
+        tube: errors below this cost nothing.
         width: of the kernel, over the usual one.
     """
     from sklearn.svm import SVR
 
     del seed
     gamma = 1.0 / max(features.shape[1] * float(features.var()) * width**2, 1e-12)
-    found = SVR(C=penalty or PENALTY, epsilon=tube or TUBE, gamma=gamma).fit(features, labels)
+    found = SVR(C=penalty, epsilon=tube, gamma=gamma).fit(features, labels)
     return Kernel(
         vectors=features[found.support_],
         weights=np.asarray(found.dual_coef_[0], np.float64),
