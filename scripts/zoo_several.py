@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from epitaxy.checkpoints.learned import Learned
+from epitaxy.checkpoints.learned import Learned, read_learned
 from epitaxy.checkpoints.model_files import load_model, save_model
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.property_model import PropertyModel
@@ -202,13 +202,9 @@ def row(found: Tested) -> str:
     )
 
 
-def learned(before: pd.DataFrame, merged: Path) -> Learned:
-    """Return what the model has learned of which compositions."""
-    table = read_table(merged)
-    formulas = dict(zip([str(i) for i in table.ids], table.formulas, strict=True))
-    labels = before.pivot_table(index="id", columns="property", values="y_true", aggfunc="first")
-    names = [SPECS[name].name for name in labels.columns]
-    return Learned.from_labels([formulas[i] for i in labels.index], labels.to_numpy(), names)
+def learned(run: Path) -> Learned:
+    """Return what a run has learned, under the readable names."""
+    return Learned({SPECS[name].name: found for name, found in read_learned(run).of.items()})
 
 
 def main() -> None:
@@ -226,7 +222,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     model = renamed(model)
     save_model(model, folder)
-    learned(before, options.runs / "all.parquet").write(folder)
+    learned(run).write(folder)
     frames = [
         on_published_rows(options.datasets, name, folder)
         if shipped.scored is PUBLISHED
