@@ -206,7 +206,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     torch.set_num_threads(1)
     for name in ORDER:
-        import_checkpoint(arguments.extractors / f"{name}.pth.tar", arguments.runs / name)
+        if not (arguments.runs / name / "model.safetensors").exists():
+            import_checkpoint(arguments.extractors / f"{name}.pth.tar", arguments.runs / name)
     rows = []
     for task in arguments.tasks:
         for method in arguments.methods:
