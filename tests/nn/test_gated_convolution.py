@@ -29,7 +29,7 @@ class Textbook(nn.Module):
             getattr(self, name).load_state_dict(getattr(conv, name).state_dict(), strict=False)
 
     def forward(self, atoms, bonds, atom_weight):
-        terms = bonds.terms.repeat_interleave(bonds.copies.long(), 0)
+        terms = bonds.terms.repeat_interleave(bonds.edges.copies.long(), 0)
         source, destination, kind = (terms - torch.tensor([0, ATOMS, 2 * ATOMS])).T
         rows = [atoms[source], atoms[destination], bonds.basis[kind]]
         z = self.bond_norm(self.linear(torch.cat(rows, 1)))

@@ -9,14 +9,18 @@ hand-written gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, softplus
 
+from epitaxy.nn.edges import Edges
 from epitaxy.nn.norm import WeightedBatchNorm
 from epitaxy.nn.segments import gathered_sum
+
+softplus_into: Callable[..., Tensor] = torch.ops.aten.softplus.out
 
 
 class Grouping(NamedTuple):
@@ -48,17 +52,14 @@ class BondKinds(NamedTuple):
 class Bonds(NamedTuple):
     """What a convolution needs to know of a batch: N atoms, E bonds, L distinct bond lengths."""
 
+    edges: Edges
+    """From neighbour to centre; `Edges.copies` counts the bonds of all equivalent atoms."""
     terms: Tensor
     """(E, 3) int64: rows of the table [centres; neighbours; lengths] that make up each bond."""
-    by_source: Grouping
-    by_destination: Grouping
-    by_length: Grouping
-    source: Tensor
-    """(E,) int64."""
-    weight: Tensor
-    """(E,) how many equal bonds of its atom each one stands for."""
-    copies: Tensor
-    """(E,) how many bonds of the crystal: `weight` for each of the equivalent atoms."""
+    groups: tuple[Grouping, Grouping, Grouping]
+    """By centre, by neighbour, by length."""
+    part: Tensor
+    """(E,) part of all bonds that each one stands for."""
     shares: Tensor
     """(2 N + L,) part of all bonds in which each row of the table has a term."""
     basis: Tensor
@@ -74,25 +75,23 @@ class Bonds(NamedTuple):
         kinds: BondKinds,
         atom_weight: Tensor,
     ) -> Bonds:
-        """Prepare the bonds of a batch; ``source`` ascends."""
-        n, n_atoms, (kind, basis) = len(source), len(atom_weight), kinds
-        by_source = Grouping.of(source, n_atoms)._replace(
-            order=torch.arange(n, device=source.device)
+        """Prepare the bonds of a batch; ``source``, the centre, ascends."""
+        n_atoms, (kind, basis) = len(atom_weight), kinds
+        by_centre = Grouping.of(source, n_atoms)._replace(
+            order=torch.arange(len(source), device=source.device)
         )
         terms = torch.stack([source, destination + n_atoms, kind + 2 * n_atoms], dim=1)
         copies = weight * atom_weight.index_select(0, source)
+        part = copies / copies.sum().clamp(min=1)  # there may be no bond at all
         rows = 2 * n_atoms + len(basis)
-        counts = torch.bincount(terms.flatten(), copies.repeat_interleave(3), minlength=rows)
-        total = copies.sum().clamp(min=1)  # there may be no bond at all
+        shares = torch.bincount(terms.flatten(), part.repeat_interleave(3), minlength=rows)
+        groups = (by_centre, Grouping.of(destination, n_atoms), Grouping.of(kind, len(basis)))
         return cls(
+            Edges(by_centre.offsets, destination, source, weight=weight, copies=copies),
             terms,
-            by_source,
-            Grouping.of(destination, n_atoms),
-            Grouping.of(kind, len(basis)),
-            source,
-            weight,
-            copies,
-            (counts / total).to(weight.dtype),
+            groups,
+            part,
+            shares.to(weight.dtype),
             basis,
         )
 
@@ -101,7 +100,8 @@ class _GatedSum(torch.autograd.Function):
     """``s_i = sum_e w_e sigmoid(f_e) softplus(c_e)`` with [f, c] = BatchNorm(y) (weighted).
 
     ``y_e`` is the sum of three rows, one of each of three tables (centres, neighbours, lengths); in
-    training the statistics of y are returned too.
+    training the statistics of y are returned too. What needs no other bond is done piece by piece,
+    in the cache.
     """
 
     @staticmethod
@@ -124,18 +124,12 @@ class _GatedSum(torch.autograd.Function):
             mean = parts[0] @ centres + parts[1] @ neighbours + parts[2] @ lengths
         table = torch.cat([centres - mean, neighbours, lengths])
         y = embedding_bag(bonds.terms, table, mode="sum")
-        z = torch.empty_like(y)
         if moving:
-            total = bonds.copies.sum().clamp(min=1)
-            variance = bonds.copies @ torch.mul(y, y, out=z) / total
+            variance = y.new_zeros(y.shape[1])
+            for piece in bonds.edges.pieces:
+                variance += bonds.part[piece.rows] @ y[piece.rows].square()
         inverse = torch.rsqrt(variance + eps)
-        scale = gamma * inverse
-        torch.addcmul(beta, y, scale, out=z)
-        half = z.shape[1] // 2
-        core = softplus(z[:, half:])
-        # One pass for the gate sigmoid(f) and for sigmoid(c), the derivative of softplus(c).
-        opened = torch.sigmoid_(z)
-        summed = gathered_sum(opened[:, :half] * core, *bonds.by_source, bonds.weight)
+        opened, core, summed = _gates(y, gamma * inverse, beta, bonds.edges)
         ctx.save_for_backward(y, opened, core, gamma, inverse)
         ctx.bonds, ctx.moving = bonds, moving
         ctx.mark_non_differentiable(mean, variance)
@@ -145,28 +139,54 @@ class _GatedSum(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         y, opened, core, gamma, inverse = ctx.saved_tensors
         bonds: Bonds = ctx.bonds
-        out = grads[0].index_select(0, bonds.source).mul_(bonds.weight[:, None])
-        half = out.shape[1]
-        gate = opened[:, :half]
         dz = torch.empty_like(y)
-        torch.mul(out, gate, out=dz[:, half:])
-        # d softplus(c) = sigmoid(c); d sigmoid(f) = gate (1 - gate)
-        torch.mul(dz[:, half:], core, out=dz[:, :half])
-        dz[:, :half].addcmul_(dz[:, :half], gate, value=-1)
-        dz[:, half:] *= opened[:, half:]
-        work = dz * y
-        dbeta, dgamma = dz.sum(0), work.sum(0) * inverse
+        dgamma, dbeta = y.new_zeros((2, y.shape[1]))
+        for piece in bonds.edges.pieces:
+            d = dz[piece.rows]
+            _through_gates(
+                bonds.edges.spread(grads[0], piece), opened[piece.rows], core[piece.rows], d
+            )
+            dbeta += d.sum(0)
+            dgamma += (d * y[piece.rows]).sum(0)
+        dgamma *= inverse
         if ctx.moving:
             # Every row moves mean and variance in proportion to its copies.
-            torch.addcmul(dbeta, y, dgamma * inverse, out=work)
-            dz.addcmul_(work, (bonds.copies / bonds.copies.sum())[:, None], value=-1)
+            for piece in bonds.edges.pieces:
+                common = torch.addcmul(dbeta, y[piece.rows], dgamma * inverse)
+                dz[piece.rows].addcmul_(common, bonds.part[piece.rows, None], value=-1)
         # The factor of the normalisation after the sums: there are fewer rows then.
         factor = gamma * inverse
-        tables = [
-            gathered_sum(dz, *groups, None).mul_(factor)
-            for groups in (bonds.by_source, bonds.by_destination, bonds.by_length)
-        ]
+        tables = [gathered_sum(dz, *group, None).mul_(factor) for group in bonds.groups]
         return *tables, None, dgamma, dbeta, None, None, None, None
+
+
+def _gates(y: Tensor, scale: Tensor, beta: Tensor, edges: Edges) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sigmoid(z) of z = scale y + beta, softplus(c) and the sums over bonds.
+
+    Shapes: (E, 2F), (E, F), (N, F).
+    """
+    half = y.shape[1] // 2
+    opened, core = torch.empty_like(y), y.new_empty((len(y), half))
+    summed = y.new_zeros((edges.n_nodes, half))
+    for piece in edges.pieces:
+        z, c = opened[piece.rows], core[piece.rows]
+        torch.addcmul(beta, y[piece.rows], scale, out=z)
+        softplus_into(z[:, half:], out=c)
+        # One pass for the gate sigmoid(f) and for sigmoid(c), the derivative of softplus(c).
+        torch.sigmoid_(z)
+        summed[piece.groups] = edges.sum_groups(z[:, :half] * c, piece)
+    return opened, core, summed
+
+
+def _through_gates(out: Tensor, opened: Tensor, core: Tensor, dz: Tensor) -> None:
+    """Write the gradient of z (E, 2F) from that of the product of gate and core (E, F)."""
+    half = out.shape[1]
+    gate, df, dc = opened[:, :half], dz[:, :half], dz[:, half:]
+    torch.mul(out, gate, out=dc)
+    # d softplus(c) = sigmoid(c); d sigmoid(f) = gate (1 - gate)
+    torch.mul(dc, core, out=df)
+    df.addcmul_(df, gate, value=-1)
+    dc *= opened[:, half:]
 
 
 class GatedConv(nn.Module):
@@ -203,8 +223,8 @@ class GatedConv(nn.Module):
                 norm.eps,
                 norm.training,
             )
-            if norm.training and len(bonds.source):
-                norm.update_statistics(mean, variance, bonds.copies.sum())
+            if norm.training and len(bonds.edges):
+                norm.update_statistics(mean, variance, bonds.edges.copies.sum())
             return softplus(atoms + self.atom_norm(summed, atom_weight))
 
     def _tables(self, atoms: Tensor, basis: Tensor) -> list[Tensor]:
