@@ -1,1 +1,1 @@
-"""To be described."""
+"""Weights that the package ships, one folder for each model."""
