@@ -164,6 +164,14 @@ def test_many_conditions_make_few_figures():
     }
 
 
+def test_titles_that_make_one_file_name_are_told_apart():
+    _, figures = drawn(source=["scratch", *"ab"], target=list("uv"), loss=["l1+mse", "l1 mse"])
+    names = sorted(name for name in figures if "heat" in name)
+    assert names == ["transfer_heat_map-l1-mse", "transfer_heat_map-l1-mse-2"]
+    assert "l1 mse" in figures[names[0]].caption  # the last facet is drawn first
+    assert "l1+mse" in figures[names[1]].caption
+
+
 def test_roles_can_be_said():
     table = pd.DataFrame({"origin": ["a", "b"], "alloy": ["x", "y"], "pt_size": [1, 2]})
     assert find_roles(table, list(table), Rules()).others == ("origin", "alloy")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,13 +109,8 @@ def study_figures(table: pd.DataFrame, axes: Sequence[str], rules: Rules) -> lis
         At most `MOST_FIGURES` figures of each kind.
     """
     found = Conditions.of(table, axes, rules)
-    return [
-        *_heat_maps(found),
-        *_changes(found),
-        *_sizes(found),
-        *_circles(found),
-        *_dots(found),
-    ]
+    kinds = (_heat_maps, _changes, _sizes, _circles, _dots)
+    return _told_apart([drawn for kind in kinds for drawn in kind(found)])
 
 
 def _heat_maps(found: Conditions) -> Iterator[Drawn]:
@@ -300,3 +296,14 @@ def _of(title: str) -> str:
 def _name(kind: str, title: str) -> str:
     slug = re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-")
     return f"{kind}-{slug}" if slug else kind
+
+
+def _told_apart(figures: Sequence[Drawn]) -> list[Drawn]:
+    """Number names that stand twice: different titles may make the same name of a file."""
+    seen: Counter[str] = Counter()
+    found = []
+    for drawn in figures:
+        seen[drawn.name] += 1
+        ending = f"-{seen[drawn.name]}" if seen[drawn.name] > 1 else ""
+        found.append(replace(drawn, name=drawn.name + ending))
+    return found
