@@ -15,5 +15,5 @@ def test_models_lie_below_the_folder(path):
     with pytest.raises(ValidationError, match="leads out of the folder"):
         Fold(members=(), difficulty=path)
     with pytest.raises(ValidationError, match="leads out of the folder"):
-        Header(spec={"name": "y"}, descriptors=(), sources=(path,), folds=())
+        Header(spec={"name": "y"}, descriptors=(), sources=(path,), folds=(), whole=())
     assert Member(name="x", weight=1.0, path="folds/0/a..b", is_network=True).path == "folds/0/a..b"

@@ -1,4 +1,4 @@
-"""`Bundle`: the models of all outer folds as one, with intervals and domain flags."""
+"""`Bundle`: the models that `fit` hands over as one, with intervals and domain flags."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from epitaxy.models.property_model import PropertyModel
 from epitaxy.results.predictions import make_predictions
 from epitaxy.structures.table import Dropped, StructureTable
 
-HEADER, FORMAT, VERSION = "fit.json", "epitaxy-fit", 1
+HEADER, FORMAT, VERSION = "fit.json", "epitaxy-fit", 2
 CHUNK = 2000
 """Crystals that are predicted at a time."""
 
@@ -43,7 +43,7 @@ Below = Annotated[str, AfterValidator(_below)]
 
 
 class Member(BaseModel):
-    """A model of an outer fold."""
+    """A model with its weight among others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,6 +77,9 @@ class Header(BaseModel):
     sources: tuple[Below, ...]
     """Blocks of features that are embeddings; models below ``sources/``."""
     folds: tuple[Fold, ...]
+    """They make the intervals."""
+    whole: tuple[Member, ...]
+    """They give the values: models that saw everything, and the networks of the folds."""
 
 
 class Answer(NamedTuple):
@@ -84,7 +87,7 @@ class Answer(NamedTuple):
 
     ids: np.ndarray
     values: np.ndarray
-    """(n,) mean over the folds."""
+    """(n,), never outside the bounds."""
     lower: np.ndarray
     upper: np.ndarray
     domain: pd.DataFrame
@@ -142,17 +145,22 @@ class Bundle:
         """The models whose embeddings are features."""
         return {name: load_model(self.folder / "sources" / name) for name in self.header.sources}
 
+    @property
+    def members(self) -> list[Member]:
+        """All models, some of them twice: those of the folds and those that give the values."""
+        return [*(m for fold in self.header.folds for m in fold.members), *self.header.whole]
+
     @cached_property
     def shallow(self) -> dict[str, ShallowModel]:
         """The shallow models by their path."""
-        paths = [m.path for f in self.header.folds for m in f.members if not m.is_network]
+        paths = [m.path for m in self.members if not m.is_network]
         paths += [fold.difficulty for fold in self.header.folds]
         return {path: ShallowModel.load(self.folder / path) for path in dict.fromkeys(paths)}
 
     @cached_property
     def networks(self) -> dict[str, PropertyModel]:
         """The networks by their path."""
-        paths = [m.path for f in self.header.folds for m in f.members if m.is_network]
+        paths = [m.path for m in self.members if m.is_network]
         return {path: load_model(self.folder / path) for path in dict.fromkeys(paths)}
 
     def answer(self, table: StructureTable) -> Answer:
@@ -189,26 +197,30 @@ class Bundle:
         kept, networks = self._network_values(usable, cache)
         values = {name: block[kept] for name, block in blocks.values.items()}
         by_fold = np.stack(
-            [self._fold(fold, values, networks) for fold in self.header.folds], axis=1
+            [self._mean(fold.members, values, networks) for fold in self.header.folds], axis=1
         )
+        mean = self._mean(self.header.whole, values, networks)
         spread = np.mean([self.shallow[f.difficulty](values) for f in self.header.folds], axis=0)
         usable = usable.select(kept)
         low, high = self.calibration.intervals(by_fold, spread)
         return Answer(
             usable.ids,
-            by_fold.mean(axis=1),
-            low,
-            high,
+            mean,
+            np.minimum(low, mean),
+            np.maximum(high, mean),
             self.calibration.flags(usable, values).frame(usable.ids.tolist()),
             (*blocks.failures, *self._lost(table, blocks, usable)),
         )
 
-    def _fold(
-        self, fold: Fold, values: Mapping[str, np.ndarray], networks: Mapping[str, np.ndarray]
+    def _mean(
+        self,
+        members: Sequence[Member],
+        values: Mapping[str, np.ndarray],
+        networks: Mapping[str, np.ndarray],
     ) -> np.ndarray:
-        """Return (n,) predictions of the models of a fold."""
+        """Return (n,) weighted means of what models predict."""
         total: np.ndarray = np.zeros(len(next(iter(values.values()))))
-        for member in fold.members:
+        for member in members:
             known = member.is_network
             total = total + member.weight * (
                 networks[member.path] if known else self.shallow[member.path](values)

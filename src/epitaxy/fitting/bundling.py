@@ -16,13 +16,16 @@ from epitaxy.evaluation.calibration import Calibration, bounds_of_training, elem
 from epitaxy.evaluation.domain import Domain
 from epitaxy.evaluation.shallow import stacked
 from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.candidates.family import Task
 from epitaxy.fitting.candidates.network import NETWORK
 from epitaxy.fitting.candidates.shallow import MODEL
 from epitaxy.fitting.choosing import Blend
 from epitaxy.fitting.difficulty import difficulty_of
+from epitaxy.fitting.entrants import Variant
 from epitaxy.fitting.folds import FOLDS
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import OuterFold
+from epitaxy.fitting.refitting import parts_of
 from epitaxy.fitting.repeats import Repeat, folds_of
 from epitaxy.fitting.runner import Runner
 from epitaxy.results.conformal import CrossConformal
@@ -44,7 +47,7 @@ def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.
     """Copy the models, calibrate the intervals, write the header; return the outer predictions."""
     problem = repeats[0].problem
     spread = np.zeros(len(problem.table))
-    folds, used = [], set()
+    folds, used, copies = [], set(), _Copies(folder)
     for number, repeat in enumerate(repeats):
         blends = handed.blends[FOLDS * number : FOLDS * (number + 1)]
         for fold, weights in zip(repeat.outcome.outer, blends, strict=True):
@@ -53,14 +56,22 @@ def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.
             difficulty.save(folder / place / DIFFICULTY)
             rows = repeat.problem.outside((fold.number,))
             spread[rows] += difficulty(problem.select(rows)) / len(repeats)
-            members = _copied(repeat.runner, fold, weights, folder, place)
-            folds.append(Fold(members=members, difficulty=f"{place}/{DIFFICULTY}"))
+            members = copies.of_fold(repeat.runner, fold, weights, place)
+            folds.append(Fold(members=tuple(members), difficulty=f"{place}/{DIFFICULTY}"))
             used |= _blocks(fold, weights)
     sources = tuple(name for name in problem.sources if name in used)
     for name in sources:
         copy_model(model_folder(problem.sources[name]), folder / "sources" / name)
+    whole = [
+        copies.member(repeats[part.repeat].runner, part.task, part.weight, f"models/whole/{number}")
+        for number, part in enumerate(parts_of(repeats, handed.blends))
+    ]
     header = Header(
-        spec=problem.spec, descriptors=problem.descriptors, sources=sources, folds=tuple(folds)
+        spec=problem.spec,
+        descriptors=problem.descriptors,
+        sources=sources,
+        folds=tuple(folds),
+        whole=tuple(whole),
     )
     rows = problem.scored
     predictions = handed.predictions[rows]
@@ -86,22 +97,35 @@ def copy_model(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _copied(
-    runner: Runner, fold: OuterFold, weights: Blend, folder: Path, place: str
-) -> tuple[Member, ...]:
-    """Copy the models of a blend into ``place`` below the folder."""
-    members = []
-    for number, name in enumerate(sorted(weights)):
-        task = fold.variants[name].task((fold.number,))
-        is_network = FAMILIES[task.candidate.family].is_network
-        path = f"{place}/{number}" + ("" if is_network else ".safetensors")
-        found = runner.folder_of(task)
-        if is_network:
-            copy_model(found / NETWORK, folder / path)
-        else:
-            shutil.copyfile(found / MODEL, folder / path)
-        members.append(Member(name=name, weight=weights[name], path=path, is_network=is_network))
-    return tuple(members)
+class _Copies:
+    """Models of the runs of `Runner`, copied into a folder, each once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths: dict[Path, str] = {}
+        """Where a model was found -> where it is, below the folder."""
+
+    def member(self, runner: Runner, task: Task, weight: float, place: str) -> Member:
+        """Copy the model of a task to ``place``, where it is not copied yet."""
+        is_network, found = FAMILIES[task.candidate.family].is_network, runner.folder_of(task)
+        if found not in self.paths:
+            self.paths[found] = place if is_network else f"{place}.safetensors"
+            target = self.folder / self.paths[found]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if is_network:
+                copy_model(found / NETWORK, target)
+            else:
+                shutil.copyfile(found / MODEL, target)
+        name = Variant(task.candidate, task.transform, task.epochs).name
+        return Member(name=name, weight=weight, path=self.paths[found], is_network=is_network)
+
+    def of_fold(self, runner: Runner, fold: OuterFold, weights: Blend, place: str) -> list[Member]:
+        """Copy the models of a blend into the folder ``place``."""
+        tasks = {name: fold.variants[name].task((fold.number,)) for name in sorted(weights)}
+        return [
+            self.member(runner, task, weights[name], f"{place}/{number}")
+            for number, (name, task) in enumerate(tasks.items())
+        ]
 
 
 def _blocks(fold: OuterFold, weights: Blend) -> set[str]:

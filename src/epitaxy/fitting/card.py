@@ -102,8 +102,9 @@ def _protocol(score: Mapping[str, Any]) -> list[str]:
         "",
         f"{FOLDS} outer folds{repeated}; crystals of one reduced formula are in one fold.",
         "Inside each, candidates are compared on inner folds, the best few are blended, and",
-        "transfer is taken only where it is better by more than chance. The models of all folds",
-        "together are this bundle; its answer is their mean.",
+        "transfer is taken only where it is better by more than chance. What was chosen is",
+        "trained once more on all crystals and gives the values (of networks, those of the folds",
+        "do); the models of the folds give the intervals.",
     ]
     if score["tuned"]:
         lines.append("Hyperparameters were sought inside each outer fold, see `tuning.json`.")
@@ -113,12 +114,9 @@ def _protocol(score: Mapping[str, Any]) -> list[str]:
 
 
 def _members(folder: Path) -> list[str]:
-    bundle = Bundle.read(folder)
     shares: dict[str, float] = {}
-    for fold in bundle.header.folds:
-        for member in fold.members:
-            share = member.weight / len(bundle.header.folds)
-            shares[member.name] = shares.get(member.name, 0.0) + share
+    for member in Bundle.read(folder).header.whole:
+        shares[member.name] = shares.get(member.name, 0.0) + member.weight
     lines = ["## Model", "", "| part | weight |", "|---|---|"]
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     return lines + [f"| {name} | {share:.2f} |" for name, share in ranked]

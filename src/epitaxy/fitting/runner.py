@@ -48,6 +48,10 @@ class Runner:
         found: np.ndarray = np.load(self.folder_of(task) / HELD, allow_pickle=False)
         return found
 
+    def has_failed(self, task: Task) -> bool:
+        """Tell whether a finished task could not be trained."""
+        return (self.folder_of(task) / FAILED).is_file()
+
     def is_done(self, task: Task) -> bool:
         """Tell whether the results of a task are there."""
         return (self.folder_of(task) / HELD).is_file()

@@ -48,8 +48,8 @@ class Task:
 
     @property
     def keeps_model(self) -> bool:
-        """Whether the model may become part of the answer: it saw all but the outer fold."""
-        return len(self.held) == 1
+        """Whether the model may become part of the answer: it saw all, or all but one fold."""
+        return len(self.held) <= 1
 
 
 class Family(Protocol):
