@@ -105,7 +105,7 @@ def test_numbers_told_are_those_of_the_saved_model(finished, folder):
     for number, fold in enumerate(bundle.header.folds):
         alone = Bundle(
             bundle.folder,
-            bundle.header.model_copy(update={"folds": (fold,) * 5}),
+            bundle.header.model_copy(update={"whole": fold.members}),
             bundle.calibration,
         )
         rows = np.flatnonzero(folds == number)
