@@ -26,7 +26,7 @@ def reference(name):
     if name == "extra-trees":
         return ExtraTreesRegressor(extra_trees.TREES, max_features=1 / 3, random_state=5)
     if name == "kernel":
-        gamma = 1 / (7 * FEATURES.var())
+        gamma = 1 / (7 * FEATURES.var() * kernel.WIDTH**2)
         return SVR(C=kernel.PENALTY, epsilon=kernel.TUBE, gamma=gamma)
     if name == "ridge":
         return RidgeCV(ridge.STRENGTHS)

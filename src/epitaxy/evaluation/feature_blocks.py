@@ -40,7 +40,7 @@ def feature_blocks(
         table: the crystals.
         descriptors: entries of `DESCRIPTORS`.
         models: name of the block -> model whose crystal vectors it holds.
-        cache: folder that keeps graphs, see `build_graphs`.
+        cache: folder that keeps graphs and descriptors, see `build_graphs`.
 
     Raises:
         InputError: a descriptor is not known or lacks its package.
@@ -48,7 +48,7 @@ def feature_blocks(
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     reasons: dict[str, Dropped] = {}
     for name in descriptors:
-        described = describe_table(table, name)
+        described = describe_table(table, name, cache=cache)
         found[name] = (described.ids, described.values)
         reasons = {d.id: d for d in described.failures} | reasons
     for name, model in models.items():

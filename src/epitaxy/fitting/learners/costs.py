@@ -20,7 +20,7 @@ def seconds(learner: str, rows: int, width: int) -> float:
     growing = {
         "constant": 0.0,
         "ridge": 5e-10 * rows * width**2,
-        "kernel": 3e-10 * rows**2 * width,
+        "kernel": 3.5e-10 * rows**2 * (width + 150),
         "extra-trees": 1.2e-6 * rows * width * math.log2(max(rows, 2)),
         "boosting": 5e-3 * width + 5e-7 * rows * width,
     }
