@@ -28,6 +28,9 @@ def reference(name):
     if name == "kernel":
         gamma = 1 / (7 * FEATURES.var() * kernel.WIDTH**2)
         return SVR(C=kernel.PENALTY, epsilon=kernel.TUBE, gamma=gamma)
+    if name == "kernel-wide":
+        gamma = 1 / (7 * FEATURES.var() * kernel.WIDE**2)
+        return SVR(C=kernel.WIDE_PENALTY, epsilon=kernel.TUBE, gamma=gamma)
     if name == "ridge":
         return RidgeCV(ridge.STRENGTHS)
     return HistGradientBoostingRegressor(

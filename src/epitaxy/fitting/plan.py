@@ -36,7 +36,12 @@ SCREENING = 4
 """A screening is so many times shorter."""
 DIFFERENT = 1.5
 """Factor for outer folds that differ in their finalists, or in what they choose."""
-ORDER = (("constant",), ("kernel", "ridge"), ("extra-trees",), ("boosting", "boosting-l1"))
+ORDER = (
+    ("constant",),
+    ("kernel", "kernel-wide", "ridge"),
+    ("extra-trees",),
+    ("boosting", "boosting-l1"),
+)
 """Learners in the order in which they are paid for."""
 MOST_REPEATS = 3
 """Repeats of the protocol that are made by themselves; more than these tell little."""

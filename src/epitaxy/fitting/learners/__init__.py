@@ -10,6 +10,7 @@ LEARNERS = Registry(
         "constant": "epitaxy.fitting.learners.constant:constant",
         "extra-trees": "epitaxy.fitting.learners.extra_trees:extra_trees",
         "kernel": "epitaxy.fitting.learners.kernel:kernel",
+        "kernel-wide": "epitaxy.fitting.learners.kernel:wide_kernel",
         "ridge": "epitaxy.fitting.learners.ridge:ridge",
     },
 )

@@ -16,7 +16,7 @@ def seconds(learner: str, rows: int, width: int) -> float:
     >>> round(seconds("extra-trees", 1000, 300), 1)
     3.7
     """
-    name = learner.removesuffix("-l1")
+    name = learner.removesuffix("-l1").removesuffix("-wide")
     growing = {
         "constant": 0.0,
         "ridge": 5e-10 * rows * width**2,
