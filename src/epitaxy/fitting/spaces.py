@@ -42,7 +42,7 @@ SPACES: Mapping[str, Space] = {
     "kernel": {
         "penalty": Range(0.3, 100.0, kernel.PENALTY),
         "tube": Range(0.003, 0.3, kernel.TUBE),
-        "width": Range(0.4, 10.0, kernel.WIDTH),
+        "width": Range(0.3, 6.0, kernel.WIDTH),
     },
     "extra-trees": {
         "leaf": Range(1, 8, 1, whole=True),

@@ -9,7 +9,7 @@ from epitaxy.evaluation.learned_arrays import Kernel
 PENALTY, WIDE_PENALTY = 3.0, 30.0
 TUBE = 0.01
 """Errors below this, in standard deviations of the labels, cost nothing."""
-WIDTH, WIDE = 1.4, 3.0
+WIDTH, WIDE = 1.0, 3.0
 """Of the kernels, over that of scikit-learn's ``gamma="scale"``."""
 
 
