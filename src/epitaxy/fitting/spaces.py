@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from epitaxy.fitting.candidates.family import Candidate
 from epitaxy.fitting.learners import boosting, extra_trees, kernel
+from epitaxy.recipes.finetune import DEFAULTS as FINE_TUNING
+from epitaxy.recipes.mixture import DEFAULTS as MIXING
+from epitaxy.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,10 @@ SPACES: Mapping[str, Space] = {
     },
     "boosting": _BOOSTING,
     "boosting-l1": _BOOSTING,
-    "head": _training(1e-3),
-    "finetune": _training(1e-3),
-    "mixture": _training(1e-3),
-    "scratch": _training(3e-3),
+    "head": _training(FINE_TUNING["learning_rate"]),
+    "finetune": _training(FINE_TUNING["learning_rate"]),
+    "mixture": _training(MIXING["learning_rate"]),
+    "scratch": _training(TrainingConfig().learning_rate),
 }
 """Name of a shallow learner, or of a family of networks -> its hyperparameters. The strength of
 ridge is absent: its own leave-one-out errors choose it in every training."""
