@@ -1,5 +1,7 @@
 """Learners as arrays: the same numbers as scikit-learn, before and after a file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.learned_arrays import Constant
 from epitaxy.evaluation.shallow import ShallowModel, limits, standardised
+from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.learners import LEARNERS, boosting, extra_trees, kernel, ridge
 from epitaxy.models.fixed_vectors import column_statistics
 
@@ -93,3 +96,15 @@ def test_a_damaged_file_is_an_input_error(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(InputError, match="damaged"):
         ShallowModel.load(path)
+
+
+def test_each_source_also_stands_alone_beside_the_descriptors(problem):
+    blocks = {**problem.blocks, "second": problem.blocks["other"] + 1}
+    several = replace(problem, blocks=blocks, sources=dict.fromkeys(("other", "second"), "zoo:x"))
+    found = {c.name: c.settings["blocks"] for c in FAMILIES["combined"].propose(several)}
+    assert found["descriptors and embeddings + boosting"] == ["composition", "other", "second"]
+    assert found["descriptors and embedding of second + kernel-wide"] == ["composition", "second"]
+    assert "descriptors and embedding of other + boosting" not in found  # too slow for so many
+    one = [c.name for c in FAMILIES["combined"].propose(problem)]
+    assert all(name.startswith("descriptors and embeddings + ") for name in one)
+    assert not FAMILIES["combined"].propose(replace(problem, sources={}))
