@@ -26,7 +26,7 @@ from epitaxy.fitting.folds import FOLDS
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import OuterFold
 from epitaxy.fitting.refitting import parts_of
-from epitaxy.fitting.repeats import Repeat, folds_of
+from epitaxy.fitting.repeats import Repeat, blended_folds, folds_of
 from epitaxy.fitting.runner import Runner
 from epitaxy.results.conformal import CrossConformal
 from epitaxy.results.predictions import make_predictions
@@ -48,17 +48,15 @@ def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.
     problem = repeats[0].problem
     spread = np.zeros(len(problem.table))
     folds, used, copies = [], set(), _Copies(folder)
-    for number, repeat in enumerate(repeats):
-        blends = handed.blends[FOLDS * number : FOLDS * (number + 1)]
-        for fold, weights in zip(repeat.outcome.outer, blends, strict=True):
-            place = f"models/fold-{FOLDS * number + fold.number}"
-            difficulty = difficulty_of(repeat.problem, fold, weights)
-            difficulty.save(folder / place / DIFFICULTY)
-            rows = repeat.problem.outside((fold.number,))
-            spread[rows] += difficulty(problem.select(rows)) / len(repeats)
-            members = copies.of_fold(repeat.runner, fold, weights, place)
-            folds.append(Fold(members=tuple(members), difficulty=f"{place}/{DIFFICULTY}"))
-            used |= _blocks(fold, weights)
+    for number, fold, weights in blended_folds(repeats, handed.blends):
+        repeat, place = repeats[number], f"models/fold-{FOLDS * number + fold.number}"
+        difficulty = difficulty_of(repeat.problem, fold, weights)
+        difficulty.save(folder / place / DIFFICULTY)
+        rows = repeat.problem.outside((fold.number,))
+        spread[rows] += difficulty(problem.select(rows)) / len(repeats)
+        members = copies.of_fold(repeat.runner, fold, weights, place)
+        folds.append(Fold(members=tuple(members), difficulty=f"{place}/{DIFFICULTY}"))
+        used |= _blocks(fold, weights)
     sources = tuple(name for name in problem.sources if name in used)
     for name in sources:
         copy_model(model_folder(problem.sources[name]), folder / "sources" / name)

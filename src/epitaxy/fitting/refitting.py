@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Task
 from epitaxy.fitting.choosing import Blend
-from epitaxy.fitting.folds import FOLDS
-from epitaxy.fitting.protocol import OuterFold
-from epitaxy.fitting.repeats import Repeat
+from epitaxy.fitting.repeats import Repeat, blended_folds
 
 EVERYTHING = ()
 """Nothing is held out."""
@@ -38,7 +37,7 @@ def parts_of(repeats: Sequence[Repeat], blends: Sequence[Blend]) -> list[Part]:
     runner = repeats[0].runner
     of_folds = [
         Part(number, fold.variants[name].task((fold.number,)), weight / len(blends))
-        for number, fold, blend in _numbered(repeats, blends)
+        for number, fold, blend in blended_folds(repeats, blends)
         for name, weight in sorted(blend.items())
     ]
     again = [_of_everything(part.task) for part in of_folds if not _is_network(part.task)]
@@ -55,18 +54,8 @@ def parts_of(repeats: Sequence[Repeat], blends: Sequence[Blend]) -> list[Part]:
     return list(found.values())
 
 
-def _numbered(
-    repeats: Sequence[Repeat], blends: Sequence[Blend]
-) -> Iterable[tuple[int, OuterFold, Blend]]:
-    """Yield repeat, outer fold and blend."""
-    for number, repeat in enumerate(repeats):
-        own = blends[FOLDS * number : FOLDS * (number + 1)]
-        for fold, blend in zip(repeat.outcome.outer, own, strict=True):
-            yield number, fold, blend
-
-
 def _of_everything(task: Task) -> Task:
-    return Task(task.candidate, EVERYTHING, task.transform, task.epochs)
+    return replace(task, held=EVERYTHING)
 
 
 def _is_network(task: Task) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from epitaxy.core.seeds import child_seed
+from epitaxy.fitting.choosing import Blend
 from epitaxy.fitting.folds import FOLDS, KNOWN, composition_folds
 from epitaxy.fitting.plan import Plan
 from epitaxy.fitting.problem import Problem
-from epitaxy.fitting.protocol import Nested, nested
+from epitaxy.fitting.protocol import Nested, OuterFold, nested
 from epitaxy.fitting.runner import PROBLEM, Runner
 
 
@@ -73,6 +74,16 @@ def merged(repeats: Sequence[Repeat]) -> Nested:
         np.mean([outcome.plain for outcome in outcomes], axis=0),
         tuple(found for outcome in outcomes for found in outcome.tuned),
     )
+
+
+def blended_folds(
+    repeats: Sequence[Repeat], blends: Sequence[Blend]
+) -> Iterator[tuple[int, OuterFold, Blend]]:
+    """Yield number of the repeat, outer fold and blend; blends are of all outer folds, in order."""
+    for number, repeat in enumerate(repeats):
+        own = blends[FOLDS * number : FOLDS * (number + 1)]
+        for fold, blend in zip(repeat.outcome.outer, own, strict=True):
+            yield number, fold, blend
 
 
 def folds_of(repeats: Sequence[Repeat]) -> np.ndarray:

@@ -77,17 +77,18 @@ class Bonds(NamedTuple):
     ) -> Bonds:
         """Prepare the bonds of a batch; ``source``, the centre, ascends."""
         n_atoms, (kind, basis) = len(atom_weight), kinds
-        by_centre = Grouping.of(source, n_atoms)._replace(
-            order=torch.arange(len(source), device=source.device)
-        )
+        sizes = torch.bincount(source, minlength=n_atoms)
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         terms = torch.stack([source, destination + n_atoms, kind + 2 * n_atoms], dim=1)
         copies = weight * atom_weight.index_select(0, source)
         part = copies / copies.sum().clamp(min=1)  # there may be no bond at all
         rows = 2 * n_atoms + len(basis)
         shares = torch.bincount(terms.flatten(), part.repeat_interleave(3), minlength=rows)
-        groups = (by_centre, Grouping.of(destination, n_atoms), Grouping.of(kind, len(basis)))
+        edges = Edges(offsets, destination, source, weight=weight, copies=copies)
+        by_centre, by_neighbour = Grouping(edges.order, offsets), Grouping(*edges.by_source)
+        groups = (by_centre, by_neighbour, Grouping.of(kind, len(basis)))
         return cls(
-            Edges(by_centre.offsets, destination, source, weight=weight, copies=copies),
+            edges,
             terms,
             groups,
             part,
