@@ -51,6 +51,7 @@ def fitted(options: argparse.Namespace, table: StructureTable, fold: int, seed: 
         gate=options.gate,
         strategy=options.strategy,
         strength=options.strength,
+        hidden=options.hidden,
         seed=seed,
         training=given,
     )
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--aggregation", default="add")
     parser.add_argument("--gate", default="scores")
     parser.add_argument("--strength", type=float, default=0.01)
+    parser.add_argument("--hidden", type=int, nargs="+")
     parser.add_argument("--set", nargs="+", help="training settings, KEY=VALUE")
     parser.add_argument("--out", type=Path, help="CSV file for the errors of the folds")
     options = parser.parse_args()

@@ -183,10 +183,12 @@ def summary(rows: pd.DataFrame) -> str:
     for (task, method), group in rows.groupby(["task", "method"], sort=False):
         mean, std = PUBLISHED[str(task)].get(str(method), (math.nan, math.nan))
         ours, unit = group["test_mae"].mean(), group["unit"].iloc[0]
-        verdict = "-" if math.isnan(mean) else "yes" if ours <= mean + std else "no"
+        known = not math.isnan(mean)
+        published = f"{mean:.3f} ± {std:.3f}" if known else "-"
+        verdict = ("yes" if ours <= mean + std else "no") if known else "-"
         lines.append(
             f"| {task} | {method} | {len(group)} | {ours:.3f} ± {group['test_mae'].std():.3f} | "
-            f"{mean:.3f} ± {std:.3f} | {unit} | {verdict} |"
+            f"{published} | {unit} | {verdict} |"
         )
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ import pytest
 from epitaxy.core.errors import InputError
 from epitaxy.descriptors import DESCRIPTORS, packages
 from epitaxy.descriptors import table as table_module
-from epitaxy.descriptors.table import Described, describe_table
+from epitaxy.descriptors.table import Described, describe_table, feature_names
 from tiny import copper, irregular, isolated, perovskite, rock_salt, table
 
 PACKAGES = {
@@ -131,6 +131,33 @@ def test_a_table_without_crystals_has_vectors_of_the_same_length(name):
 def test_unknown_names_are_refused():
     with pytest.raises(InputError, match=r"Unknown descriptor 'compositon'.*'composition'"):
         describe_table(table(), "compositon")
+
+
+def test_descriptors_side_by_side(tmp_path):
+    broken = (np.eye(3) * 4, [29], np.full((1, 3), np.nan))  # has a composition, but no geometry
+    crystals = table([broken, rock_salt(), copper()])
+    parts = [describe_table(crystals, name) for name in ("composition", "geometry")]
+    joined = describe_table(crystals, "composition+geometry", cache=tmp_path)
+    assert joined.names == parts[0].names + parts[1].names == feature_names("composition+geometry")
+    assert joined.failures == parts[1].failures
+    assert list(joined.ids) == ["c1", "c2"]
+    np.testing.assert_array_equal(joined.values, np.hstack([parts[0].values[1:], parts[1].values]))
+    # Each part is kept by itself, for others to read.
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("composition+geometri", "Did you mean 'geometry'?"),
+        ("composition+", "Unknown descriptor ''"),
+        ("geometry+composition+geometry", "'geometry' is named twice"),
+    ],
+)
+def test_wrong_names_side_by_side(name, says):
+    with pytest.raises(InputError) as error:
+        describe_table(table(), name)
+    assert says in str(error.value)
 
 
 def test_fewer_than_one_worker_is_refused():

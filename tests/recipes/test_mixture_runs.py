@@ -7,6 +7,7 @@ import pytest
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.checkpoints.model_files import zoo_names
 from epitaxy.core.errors import InputError
+from epitaxy.descriptors.table import feature_names
 from epitaxy.models.cgcnn import CGCNN
 from epitaxy.recipes.evaluate import evaluate
 from epitaxy.recipes.finetune import finetune
@@ -128,6 +129,23 @@ def test_descriptors_as_experts(crystals, split, parents, tmp_path):
     np.testing.assert_allclose(again[frame.index], frame, rtol=1e-4)
 
 
+@pytest.mark.parametrize("aggregation", ["add", "ensemble"])
+def test_descriptors_side_by_side_and_wider_layers(crystals, split, parents, tmp_path, aggregation):
+    experts = [parents[0], "descriptors:composition+geometry"]
+    given = {"aggregation": aggregation, "hidden": (5, 4)}
+    run = quick(crystals, split, experts, tmp_path / "run", **given)
+    joined = run.model.encoder.encoders[1]
+    assert joined.width == len(feature_names("composition+geometry"))
+    assert joined.reads_lengths
+    network = (
+        run.model.encoder.members[1] if aggregation == "ensemble" else run.model.head("gap").mlp
+    )
+    assert [layer.out_features for layer in network.hidden] == [5, 4]
+    again = predict(run.folder, crystals).set_index("id")["y_pred"]
+    frame = run.predictions.set_index("id")["y_pred"]
+    np.testing.assert_allclose(again[frame.index], frame, rtol=1e-4)
+
+
 def test_all_models_of_the_zoo():
     names = [
         source.expert.name for source in read_experts("zoo:*, descriptors:composition", "head")
@@ -146,6 +164,8 @@ def test_all_models_of_the_zoo():
         ("zoo:*", {"k": 9}, "k = 9 of 4 experts"),
         ("zoo:*", {"compat": "chang"}, "Did you mean 'chang2022'?"),
         ("zoo:*", {"strategy": "three-body"}, "needs"),
+        ("zoo:*", {"hidden": (32, 0)}, "hidden = (32, 0) is not allowed"),
+        ("descriptors:magpie+magpie", {}, "named twice"),
         ("zoo:*", {"aggregation": "sum"}, "Unknown aggregation 'sum'"),
     ],
 )

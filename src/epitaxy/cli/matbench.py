@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from epitaxy.cli.options import whole_numbers
 from epitaxy.core.errors import InputError
 
 DATA = "The data set in the official order, with all rows [matminer:TASK]."
@@ -39,7 +40,7 @@ def command(
         recipe,
         out,
         data=data,
-        folds=_numbers(folds),
+        folds=whole_numbers(folds, "--folds", "0,1,2"),
         seeds=seeds,
         seed=seed,
         name=name,
@@ -51,10 +52,3 @@ def command(
         typer.echo(f"Written: {result.path}")
     else:
         typer.echo(f"{out} is written when all five folds are done: run the others too.")
-
-
-def _numbers(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise InputError(f"--folds {text!r} must be numbers with commas, for example 0,1,2.")
-    return [int(part) for part in parts]

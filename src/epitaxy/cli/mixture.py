@@ -18,6 +18,10 @@ Aggregation = Annotated[str, typer.Option(help="add, concat or ensemble.")]
 Gate = Annotated[str, typer.Option(help="scores, or composition: weights depend on the elements.")]
 Strategy = Annotated[str, typer.Option(help="What trains of each expert; head: nothing of it.")]
 Strength = Annotated[float, typer.Option(help="Factor of the regulariser of the gate.")]
+Hidden = Annotated[
+    str | None,
+    typer.Option(help="Widths of hidden layers after the experts, such as 256,256.", metavar="N,N"),
+]
 Compat = Annotated[str, typer.Option(help="chang2022 repeats accidents of the published code.")]
 
 
@@ -31,6 +35,7 @@ def command(
     gate: Gate = "scores",
     strategy: Strategy = "last-conv",
     strength: Strength = 0.01,
+    hidden: Hidden = None,
     split: o.Split = "random",
     unit: o.Unit = None,
     transform: o.Transform = None,
@@ -61,6 +66,7 @@ def command(
         gate=gate,
         strategy=strategy,
         strength=strength,
+        hidden=None if hidden is None else o.whole_numbers(hidden, "--hidden", "256,256"),
         split=split,
         unit=unit,
         transform=transform,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from epitaxy.core.errors import InputError
+
 if TYPE_CHECKING:
     from epitaxy.recipes.running import Run
 
@@ -62,6 +64,21 @@ def training(
 
     given = {key: value for key, value in options.items() if value is not None}
     return {**read_settings(config), **parse_assignments(assignments or []), **given}
+
+
+def whole_numbers(text: str, option: str, example: str) -> list[int]:
+    """Turn ``"0,1,2"`` into numbers.
+
+    Raises:
+        InputError: a part is not a whole number.
+
+    >>> whole_numbers("256, 256", "--hidden", "64,64")
+    [256, 256]
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise InputError(f"{option} {text!r} must be numbers with commas, for example {example}.")
+    return [int(part) for part in parts]
 
 
 def summary(run: Run) -> str:

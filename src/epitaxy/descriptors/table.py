@@ -10,12 +10,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file
 from epitaxy.core.hashing import content_hash
 from epitaxy.descriptors import DESCRIPTORS
 from epitaxy.structures.table import Dropped, StructureTable
 
+JOIN = "+"
 FORMAT = 1
 """Raise when the files or the meaning of a descriptor change; older files are then not read."""
 
@@ -80,14 +81,15 @@ def describe_table(
 
     Args:
         table: the crystals.
-        name: an entry of `DESCRIPTORS`.
+        name: an entry of `DESCRIPTORS`, or several joined by ``+`` for all their features side by
+            side, such as ``composition+geometry``.
         cache: folder that keeps the vectors, one file per (table, descriptor, versions of its
             packages); None keeps nothing.
         workers: processes; None takes one for small tables and up to eight for large ones.
 
     Raises:
-        InputError: there is no such descriptor, the package that it needs is not installed, the
-            folder cannot be written, or ``workers`` is below 1.
+        InputError: there is no such descriptor, one is named twice, the package that it needs is
+            not installed, the folder cannot be written, or ``workers`` is below 1.
 
     >>> nacl = StructureTable.from_arrays(
     ...     ids=["NaCl"], lattices=[2.8 * (1 - np.eye(3))], atomic_numbers=[[11, 17]],
@@ -98,6 +100,9 @@ def describe_table(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers} is not allowed; give 1 or more, or None.")
+    parts = joined_parts(name)
+    if len(parts) > 1:
+        return _joined([describe_table(table, p, cache=cache, workers=workers) for p in parts])
     descriptor: Descriptor = DESCRIPTORS[name]
     if cache is None:
         return _described(table, descriptor, workers)
@@ -108,6 +113,42 @@ def describe_table(
         known = _described(table, descriptor, workers)
         _write(path, known)
     return known
+
+
+def joined_parts(name: str) -> tuple[str, ...]:
+    """Return the entries of `DESCRIPTORS` that a name joins by ``+``.
+
+    Raises:
+        InputError: one is not known, or is named twice.
+
+    >>> joined_parts("composition+geometry")
+    ('composition', 'geometry')
+    """
+    parts = tuple(name.split(JOIN))
+    for number, part in enumerate(parts):
+        if part not in DESCRIPTORS:
+            raise unknown("descriptor", part, DESCRIPTORS)
+        if part in parts[:number]:
+            raise InputError(f"The descriptor {part!r} is named twice in {name!r}; name it once.")
+    return parts
+
+
+def feature_names(name: str) -> tuple[str, ...]:
+    """Return the names of all features of a descriptor, or of several joined by ``+``.
+
+    Raises:
+        InputError: one is not known, is named twice, or lacks its package.
+    """
+    return tuple(feature for part in joined_parts(name) for feature in DESCRIPTORS[part].names)
+
+
+def _joined(parts: Sequence[Described]) -> Described:
+    """Put features side by side, for the crystals that have them all."""
+    reasons = {d.id: d for part in reversed(parts) for d in part.failures}
+    kept = [[str(i) not in reasons for i in part.ids] for part in parts]
+    values = np.hstack([part.values[rows] for part, rows in zip(parts, kept, strict=True)])
+    names = tuple(name for part in parts for name in part.names)
+    return Described(parts[0].ids[kept[0]], values, names, tuple(reasons.values()))
 
 
 def _described(table: StructureTable, descriptor: Descriptor, workers: int | None) -> Described:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from epitaxy.batches.batch import CrystalBatch
 from epitaxy.batches.inputs import Needs
+from epitaxy.descriptors.table import joined_parts
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
 
@@ -37,7 +38,7 @@ class FixedVectors(Encoder):
     """Standardised descriptors of crystals; nothing in it trains.
 
     Args:
-        descriptor: name in the registry of descriptors.
+        descriptor: name in the registry of descriptors, or several joined by ``+``.
         width: how many numbers it has.
         recipe: graph recipe; no graph is read.
     """
@@ -71,7 +72,7 @@ class FixedVectors(Encoder):
     @property
     def reads_lengths(self) -> bool:
         """Whether the descriptor is more than the composition."""
-        return self.descriptor not in COMPOSITIONAL
+        return not COMPOSITIONAL.issuperset(joined_parts(self.descriptor))
 
     def settings(self) -> dict[str, Any]:
         """Return the keyword arguments that rebuild it."""

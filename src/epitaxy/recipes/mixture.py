@@ -14,7 +14,7 @@ from epitaxy.checkpoints.model_files import load_model, model_folder, named_mode
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import check_output_folder
 from epitaxy.core.hashing import content_hash
-from epitaxy.descriptors import DESCRIPTORS
+from epitaxy.descriptors.table import feature_names
 from epitaxy.models.fixed_vectors import FixedVectors
 from epitaxy.models.heads import Head, HeadConfig
 from epitaxy.models.mixture import Expert, Mixture
@@ -52,6 +52,7 @@ def mixture(
     gate: str = "scores",
     strategy: str = "last-conv",
     strength: float = 0.01,
+    hidden: Sequence[int] | None = None,
     split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
     unit: str | None = None,
     transform: str | None = None,
@@ -70,14 +71,17 @@ def mixture(
     Args:
         data: whatever `read_table` reads.
         target: property to learn.
-        experts: run folders, ``zoo:NAME``, ``zoo:*`` (all shipped models) or ``descriptors:NAME``;
-            a list, or one text with commas.
+        experts: run folders, ``zoo:NAME``, ``zoo:*`` (all shipped models) or ``descriptors:NAME``
+            (or ``descriptors:NAME+NAME``: side by side, one expert); a list, or one text with
+            commas.
         out: run folder to write.
         k: how many experts count, chosen by their scores while training; None lets all count.
         aggregation: ``add``, ``concat`` or ``ensemble``, see `Mixture`.
         gate: ``scores``, or ``composition`` for weights that depend on the elements.
         strategy: what trains of each expert, as in `finetune` (``head``: nothing of it).
         strength: factor of the regulariser (a.a - 1)^2.
+        hidden: widths of the hidden layers between the vectors and the number, in the head or, of
+            an ensemble, in the network of each expert; None takes those of the paper, (32, 32).
         split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
@@ -105,6 +109,8 @@ def mixture(
     scaling = scaling or ("zero-filled" if compat else chosen.scaling)
     k = len(sources) if k is None else k
     shape: dict[str, Any] = {"aggregation": aggregation, "gate": gate, "strength": strength, "k": k}
+    if hidden is not None:
+        shape["hidden"] = _widths(hidden)
     whole = [source.expert for source in sources]
     sketch = Mixture(experts=whole, **shape)
     table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
@@ -153,7 +159,7 @@ def read_experts(experts: str | Path | Sequence[str | Path], strategy: str) -> l
 def _source(name: str, model_name: str, strategy: str) -> _Source:
     if model_name.startswith(DESCRIPTOR):
         kind = model_name.removeprefix(DESCRIPTOR)
-        vectors = FixedVectors(descriptor=kind, width=len(DESCRIPTORS[kind].names))
+        vectors = FixedVectors(descriptor=kind, width=len(feature_names(kind)))
         frozen = (PlanRow(group="vectors", trainable=False),)
         return _Source(Expert(kind, "descriptor", vectors, frozen=1), frozen, {"descriptor": kind})
     model = load_model(model_name)
@@ -171,6 +177,14 @@ def _compatible(compat: str) -> dict[str, Any]:
     if compat not in COMPATIBLE:
         raise unknown("compat", compat, [name for name in COMPATIBLE if name])
     return COMPATIBLE[compat]
+
+
+def _widths(hidden: Sequence[int]) -> list[int]:
+    if not all(isinstance(width, int) and width > 0 for width in hidden):
+        raise InputError(
+            f"hidden = {hidden!r} is not allowed; give widths of at least 1, such as (256, 256)."
+        )
+    return list(hidden)
 
 
 def _models(sources: Sequence[_Source]) -> list[str]:
@@ -208,7 +222,8 @@ def _head(encoder: Mixture, data: Labelled, target: str, scaler: TargetScaler) -
     """Return a new head; the numbers of an ensemble pass through it unchanged at first."""
     spec = data.specs[target]
     if encoder.aggregation != "ensemble":
-        return Head(encoder.width, spec, scaler, encoder.default_head)
+        config = encoder.default_head.model_copy(update={"hidden": encoder.hidden})
+        return Head(encoder.width, spec, scaler, config)
     head = Head(1, spec, scaler, HeadConfig(hidden=(), first=False))
     torch.nn.init.ones_(head.mlp.output.weight)
     torch.nn.init.zeros_(head.mlp.output.bias)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from epitaxy.checkpoints.model_files import model_folder, named_models
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import file_and_key
-from epitaxy.descriptors import DESCRIPTORS
+from epitaxy.descriptors.table import joined_parts
 from epitaxy.models import ENCODERS
 from epitaxy.recipes import finetune, mixture, train
 from epitaxy.recipes.exclusions import choose_targets, resolve_targets
@@ -256,8 +256,8 @@ def _source_model(model: str) -> None:
 def _model(model: str) -> None:
     if not model.startswith(DESCRIPTOR):
         model_folder(model)
-    elif (name := model.removeprefix(DESCRIPTOR)) not in DESCRIPTORS:
-        raise unknown("descriptor", name, DESCRIPTORS)
+    else:
+        joined_parts(model.removeprefix(DESCRIPTOR))
 
 
 OF_TEXTS: dict[str, tuple[Any, Callable[[Any], None]]] = {
