@@ -107,10 +107,8 @@ def mixture(
     options = {**_compatible(compat), **options}
     config_for = training_configs(DEFAULTS, chosen, training, targets=[target], **options)
     scaling = scaling or ("zero-filled" if compat else chosen.scaling)
-    k = len(sources) if k is None else k
-    shape: dict[str, Any] = {"aggregation": aggregation, "gate": gate, "strength": strength, "k": k}
-    if hidden is not None:
-        shape["hidden"] = _widths(hidden)
+    shape: dict[str, Any] = {"aggregation": aggregation, "gate": gate, "strength": strength}
+    shape |= {"k": len(sources) if k is None else k} | _layers(hidden)
     whole = [source.expert for source in sources]
     sketch = Mixture(experts=whole, **shape)
     table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
@@ -121,8 +119,7 @@ def mixture(
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
         _fit_vectors(whole, labelled)
-        encoder = Mixture(experts=whole, **shape)
-        head = _head(encoder, labelled, target, scalers[target])
+        head = _head(encoder := Mixture(experts=whole, **shape), labelled, target, scalers[target])
         origin = {"data": data_name(data), "experts": _origins(sources)}
         made = PropertyModel("mixture", encoder, {target: head}, origin)
         return made, _plan(made, sources)
@@ -131,7 +128,7 @@ def mixture(
         **common_settings(
             labelled,
             source=data_name(data),
-            title=f"{target} from a mixture of {len(sources)} experts, k = {k}",
+            title=f"{target} from a mixture of {len(sources)} experts, k = {shape['k']}",
             recipe=recipe,
             scaling=scaling,
             split=split,
@@ -179,12 +176,14 @@ def _compatible(compat: str) -> dict[str, Any]:
     return COMPATIBLE[compat]
 
 
-def _widths(hidden: Sequence[int]) -> list[int]:
+def _layers(hidden: Sequence[int] | None) -> dict[str, list[int]]:
+    if hidden is None:
+        return {}
     if not all(isinstance(width, int) and width > 0 for width in hidden):
         raise InputError(
             f"hidden = {hidden!r} is not allowed; give widths of at least 1, such as (256, 256)."
         )
-    return list(hidden)
+    return {"hidden": list(hidden)}
 
 
 def _models(sources: Sequence[_Source]) -> list[str]:
