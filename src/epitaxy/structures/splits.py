@@ -146,7 +146,8 @@ def kfold(
     """Make ``k`` splits whose test parts cover the table once; validation rows come from the rest.
 
     Raises:
-        InputError: there are fewer rows (or formulas) than folds, or a part would be empty.
+        InputError: there are fewer rows (or formulas) than folds, or one formula is all that is left
+            for train and val.
     """
     groups = shuffled_groups(table.formulas if grouped else range(len(table)), seed, "folds")
     kind = "different formulas" if grouped else "rows"
@@ -384,6 +385,12 @@ def _with_val(
 ) -> Split:
     size = max(1, round(val_fraction * sum(map(len, groups))))
     val, train = fill(groups, size)
+    if len(groups) == 1:
+        formula, n = table.formulas[groups[0][0]], len(groups[0])
+        raise InputError(
+            f"Beside the test part of a fold there is {formula} alone ({n} rows), too little for "
+            "train and val; give more data, more folds, or folds without grouping (grouped=False)."
+        )
     parts = (_names(table, flat(train)), _names(table, flat(val)), _names(table, test))
     return Split(*parts, allow_empty_test=not test)
 
