@@ -146,8 +146,8 @@ def kfold(
     """Make ``k`` splits whose test parts cover the table once; validation rows come from the rest.
 
     Raises:
-        InputError: there are fewer rows (or formulas) than folds, or one formula is all that is left
-            for train and val.
+        InputError: there are fewer rows (or formulas) than folds, or one formula is all that
+            is left for train and val.
     """
     groups = shuffled_groups(table.formulas if grouped else range(len(table)), seed, "folds")
     kind = "different formulas" if grouped else "rows"
