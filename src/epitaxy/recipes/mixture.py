@@ -118,8 +118,8 @@ def mixture(
     config = config_for(len(labelled.ids("train")))
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
-        _fit_vectors(whole, labelled)
-        head = _head(encoder := Mixture(experts=whole, **shape), labelled, target, scalers[target])
+        encoder = _encoder(whole, shape, labelled)
+        head = _head(encoder, labelled, target, scalers[target])
         origin = {"data": data_name(data), "experts": _origins(sources)}
         made = PropertyModel("mixture", encoder, {target: head}, origin)
         return made, _plan(made, sources)
@@ -208,13 +208,14 @@ def _settings(
     }
 
 
-def _fit_vectors(experts: Sequence[Expert], data: Labelled) -> None:
-    """Take the statistics of descriptors over the training rows."""
+def _encoder(experts: Sequence[Expert], shape: Mapping[str, Any], data: Labelled) -> Mixture:
+    """Return the mixture, its descriptors standardised over the training rows."""
     for expert in experts:
         if isinstance(expert.encoder, FixedVectors):
             assert isinstance(data.store, Inputs)
             rows = data.store.subset(data.ids("train")).rows
             expert.encoder.fit(data.store.vectors_of(expert.encoder.table, rows))
+    return Mixture(experts=experts, **shape)
 
 
 def _head(encoder: Mixture, data: Labelled, target: str, scaler: TargetScaler) -> Head:
