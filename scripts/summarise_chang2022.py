@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from epitaxy.results.statistics import paired_difference
-from reproduce_chang2022 import PUBLISHED, summary
+from reproduce_chang2022 import COMPAT, PUBLISHED, summary
 
 MAIN = ["single", "transfer", "mixture"]
 
@@ -47,13 +47,18 @@ def several(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.groupby(["task", "method"])["seed"].transform("count") > 1]
 
 
+def baseline(method: str) -> str:
+    """Return what a variant is compared with: the clean method, or the mixture of all."""
+    return method.removesuffix(COMPAT) if method.endswith(COMPAT) else "mixture"
+
+
 def differences(rows: pd.DataFrame) -> str:
     """Return later minus earlier method of each task, over the seeds that both have."""
     lines = ["| task | | seeds | difference | unit |", "|---|---|---|---|---|"]
     for task, group in rows.groupby("task", sort=False):
         of = {m: g.set_index("seed")["test_mae"] for m, g in group.groupby("method", sort=False)}
         pairs = list(combinations([method for method in MAIN if method in of], 2))
-        pairs += [("mixture", m) for m in of if m not in MAIN and "mixture" in of]
+        pairs += [(base, m) for m in of if m not in MAIN and (base := baseline(m)) in of]
         for first, second in pairs:
             seeds = of[first].index.intersection(of[second].index)
             found = paired_difference(of[first][seeds], of[second][seeds]).difference
