@@ -38,7 +38,7 @@ from epitaxy.recipes.running import Run, without_reports
 from epitaxy.recipes.train import train
 from epitaxy.results.history import read_history
 from epitaxy.structures.reading import read_table
-from epitaxy.structures.splits import Split, random_split
+from epitaxy.structures.splits import Split, random_split, resolve_split
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("reproduce_hoffmann2023")
@@ -92,8 +92,7 @@ class Study:
         if not self.experiment.published:
             return random_split(self.target, seed=SPLIT_SEED)
         file = self.options.datasets / f"{self.experiment.target}.splits.json"
-        parts = json.loads(file.read_text(encoding="utf-8"))[f"seed{seed}"]
-        return Split(**{part: tuple(parts[part]) for part in ("train", "val", "test")})
+        return resolve_split(f"{file}:seed{seed}", self.target, seed=seed)
 
     def subset(self, seed: int, size: int) -> Split:
         """Return the split with ``size`` training rows; subsets of a seed are nested."""
