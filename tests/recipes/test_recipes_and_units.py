@@ -99,8 +99,11 @@ def test_what_the_user_gives_replaces_the_recipe(alignn):
 
 def test_default_recipes(alignn, quick, finished):
     kind = type(finished.model.encoder)
-    assert kind.training_recipe("default").settings(9) == {}
-    assert configuration(quick())["recipe"] == "default"
+    assert kind.training_recipe("default").settings(9) == {"batch_size": 16}
+    assert kind.training_recipe("default").settings(501) == {}
+    config = configuration(quick())
+    assert config["recipe"] == "default"
+    assert config["training"]["batch_size"] == 16
     run = alignn()
     config = configuration(run)
     expected = {**type(run.model.encoder).training_recipe("default").settings(9), "epochs": 1}

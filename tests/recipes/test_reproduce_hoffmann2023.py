@@ -45,8 +45,7 @@ def datasets(tmp_path):
     write(tmp_path / "chang2022/jarvis_2d_gap_tbmbj.parquet", few, 1.5, "mbj")
     rows = list(range(len(few)))  # the published files name rows
     splits = {
-        f"seed{s}": {"train": rows[s : s + 6], "val": rows[8:9], "test": rows[9:]}
-        for s in range(2)
+        f"seed{s}": {"train": rows[s : s + 6], "val": rows[8:9], "test": rows[9:]} for s in range(2)
     }
     (tmp_path / "chang2022/jarvis_2d_gap_tbmbj.splits.json").write_text(json.dumps(splits))
     return tmp_path

@@ -12,7 +12,11 @@ SEVERAL = TrainingRecipe(
     weighing={"balance": "properties", "sampling_temperature": 2.0},
     head={"hidden": (128,)},
 )
-DEFAULT = TrainingRecipe({"epochs": 100, "learning_rate": 1e-3, "batch_size": 64}, several=SEVERAL)
+DEFAULT = TrainingRecipe(
+    {"epochs": 100, "learning_rate": 1e-3, "batch_size": 64},
+    by_rows=((500, {"batch_size": 16}),),
+    several=SEVERAL,
+)
 TRAINING: dict[str, Any] = {
     "epochs": 390,
     "batch_size": 512,
