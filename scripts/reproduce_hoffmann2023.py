@@ -156,7 +156,7 @@ class Study:
 
     def rows(self, model: str) -> Iterator[dict[str, Any]]:
         """Return one row per run."""
-        for seed in range(self.options.seeds or self.experiment.seeds):
+        for seed in self.options.seeds or range(self.experiment.seeds):
             for size in self.sizes(seed):
                 for strategy in self.options.strategies:
                     yield from self._of_sources(model, strategy, seed, size)
@@ -197,7 +197,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="of bg-ebg")
     parser.add_argument("--source-sizes", nargs="+", type=int, help="rows of the source [all]")
-    parser.add_argument("--seeds", type=int, help="how many [3, or 5 published splits]")
+    parser.add_argument("--seeds", nargs="+", type=int, help="which [0 to 2, or 0 to 4]")
     parser.add_argument("--epochs", type=int, help="on the target [as in the recipes]")
     parser.add_argument("--source-epochs", type=int, help="[25 of cgat, 60 of cgcnn]")
     parser.add_argument("--threads", type=int)
