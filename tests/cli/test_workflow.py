@@ -184,6 +184,15 @@ def test_settings_file_assignments_and_options_win_in_this_order(epitaxy, salts,
     assert (used["epochs"], used["batch_size"], used["seed"], used["loss"]) == (2, 8, 9, "l1")
 
 
+def test_settings_of_architecture_and_graphs(epitaxy, salts, no_report, tmp_path):
+    options = ("--encoder", "width=8", "--encoder", "layers=2", "--graph", "cutoff=5.0")
+    found = epitaxy("train", salts, "--target", "gap", "--out", "run", "--epochs", "1", *options)
+    assert found.code == 0, found.err
+    encoder = read_run(tmp_path / "run").model.encoder
+    assert (encoder.width, encoder.recipe.cutoff) == (8, 5.0)
+    assert encoder.recipe.neighbours == encoder.default_recipe.neighbours
+
+
 def test_several_targets(epitaxy, tmp_path, no_report):
     folder = write_folder(tmp_path / "two", header="id,gap,volume", gaps={})
     lines = [f"{i},{GAPS[i] if n % 3 else ''},{n if n % 2 else ''}" for n, i in enumerate(IDS)]

@@ -8,6 +8,20 @@ import typer
 
 from epitaxy.cli import options as o
 
+Encoder = Annotated[
+    list[str] | None, typer.Option(help="Setting of the architecture, KEY=VALUE (repeat).")
+]
+Graph = Annotated[list[str] | None, typer.Option(help="Setting of the graphs, KEY=VALUE (repeat).")]
+ExcludeProperty = Annotated[
+    list[str] | None, typer.Option(help="Property that '*' does not mean (repeat).")
+]
+ExcludeRows = Annotated[
+    str | None, typer.Option(help="Crystals to leave out: file of ids, or FILE.json:KEY.")
+]
+ExcludeLike = Annotated[
+    list[str] | None, typer.Option(help="Table whose materials are left out (repeat).")
+]
+
 
 def command(
     data: o.Data,
@@ -25,23 +39,20 @@ def command(
     batch_size: o.BatchSize = None,
     learning_rate: o.LearningRate = None,
     assignments: o.Set = None,
+    encoder: Encoder = None,
+    graph: Graph = None,
     precision: o.PrecisionOption = None,
     device: o.Device = None,
     seed: o.Seed = None,
     units: o.Units = "physical",
-    exclude_property: Annotated[
-        list[str] | None, typer.Option(help="Property that '*' does not mean (repeat).")
-    ] = None,
-    exclude_rows: Annotated[
-        str | None, typer.Option(help="Crystals to leave out: file of ids, or FILE.json:KEY.")
-    ] = None,
-    exclude_like: Annotated[
-        list[str] | None, typer.Option(help="Table whose materials are left out (repeat).")
-    ] = None,
+    exclude_property: ExcludeProperty = None,
+    exclude_rows: ExcludeRows = None,
+    exclude_like: ExcludeLike = None,
     *,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Train a model from scratch."""
+    from epitaxy.recipes.options import parse_assignments
     from epitaxy.recipes.train import train
 
     run = train(
@@ -53,6 +64,8 @@ def command(
         unit=unit,
         transform=transform,
         recipe=recipe,
+        encoder=parse_assignments(encoder or ()),
+        graph=parse_assignments(graph or ()),
         training=o.training(
             config,
             assignments,

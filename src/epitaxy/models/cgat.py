@@ -65,7 +65,7 @@ class CGAT(Encoder):
             which may differ; or the word vectors are not installed.
 
     >>> sum(p.numel() for p in CGAT().parameters())
-    3806568
+    645192
     """
 
     default_recipe = GraphRecipe(rule="shells", cutoff=18.0, shell_tolerance=0.1)
@@ -77,7 +77,7 @@ class CGAT(Encoder):
     def __init__(
         self,
         *,
-        width: int = 64,
+        width: int = 32,
         bond_width: int = 16,
         heads: int = 3,
         hidden: int = 64,
