@@ -2,6 +2,8 @@
 
     python scripts/pretrain_zoo.py DATASETS cgcnn-band-gap [--runs RUNS]
 
+The part of the name before the first hyphen is the architecture.
+
 DATASETS is a folder with the Parquet tables ``fe`` (PBE formation energy) and ``bg`` (PBE band gap) of
 Devi, Butler and Sai Gautam (2024), which come from the Materials Project through matminer.
 """
@@ -27,42 +29,45 @@ from epitaxy.structures.table import StructureTable
 ZOO = Path(__file__).resolve().parents[1] / "src" / "epitaxy" / "zoo"
 SOURCE = "Materials Project through matminer (Matbench), the subset of Devi et al. 2024"
 CITATION = "Devi, Butler, Sai Gautam, npj Comput. Mater. 10, 300 (2024), and references there"
+ENERGY = (
+    "fe",
+    PropertySpec(
+        name="formation_energy",
+        label="Formation energy (PBE)",
+        unit="eV/atom",
+        source=SOURCE,
+        licence="CC BY 4.0",
+        citation=CITATION,
+    ),
+)
+GAP = (
+    "bg",
+    PropertySpec(
+        name="band_gap",
+        label="Band gap (PBE)",
+        unit="eV",
+        source=SOURCE,
+        licence="CC BY 4.0",
+        citation=CITATION,
+    ),
+)
 MODELS = {
-    "cgcnn-formation-energy": (
-        "fe",
-        PropertySpec(
-            name="formation_energy",
-            label="Formation energy (PBE)",
-            unit="eV/atom",
-            source=SOURCE,
-            licence="CC BY 4.0",
-            citation=CITATION,
-        ),
-    ),
-    "cgcnn-band-gap": (
-        "bg",
-        PropertySpec(
-            name="band_gap",
-            label="Band gap (PBE)",
-            unit="eV",
-            source=SOURCE,
-            licence="CC BY 4.0",
-            citation=CITATION,
-        ),
-    ),
+    "cgat-formation-energy": ENERGY,
+    "cgcnn-band-gap": GAP,
+    "cgcnn-formation-energy": ENERGY,
 }
 TRAINING = {
     "epochs": 40,
     "batch_size": 64,
-    "learning_rate": 3e-3,
     "optimiser": "adamw",
     "schedule": "one-cycle",
     "loss": "l1",
     "seed": 0,
 }
+RATES = {"cgat": 1e-3, "cgcnn": 3e-3}
 CARD = """# {name}
 
-{label} ({unit}) from crystal structures: CGCNN with 96,641 parameters, trained by us.
+{label} ({unit}) from crystal structures: {model} with {parameters:,} parameters, trained by us.
 
 | | |
 |---|---|
@@ -101,6 +106,8 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
     counts = frame["split"].value_counts()
     text = CARD.format(
         name=name,
+        model=name.split("-", maxsplit=1)[0].upper(),
+        parameters=sum(p.numel() for p in run.model.parameters()),
         label=spec.label,
         unit=spec.unit,
         source=spec.source,
@@ -116,7 +123,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
         neighbours=recipe.neighbours,
         cutoff=recipe.cutoff,
         epochs=TRAINING["epochs"],
-        rate=TRAINING["learning_rate"],
+        rate=RATES[name.split("-", maxsplit=1)[0]],
         batch=TRAINING["batch_size"],
         minutes=minutes,
         machine=processor(),
@@ -146,8 +153,14 @@ def main() -> None:
     file, spec = MODELS[arguments.name]
     table = load(arguments.datasets, file, spec)
     began = time.monotonic()
+    model = arguments.name.split("-")[0]
     run = train(
-        table, spec.name, arguments.runs / arguments.name, split="random:0", training=TRAINING
+        table,
+        spec.name,
+        arguments.runs / arguments.name,
+        model=model,
+        split="random:0",
+        training={**TRAINING, "learning_rate": RATES[model]},
     )
     write_card(arguments.name, spec, run, (time.monotonic() - began) / 60)
     print(f"{arguments.name}: test MAE {run.mae('test'):.4f} {spec.unit}")
