@@ -61,6 +61,8 @@ class Experiment(NamedTuple):
     seeds: int
     published: bool
     """The target has one published split per seed, whose training rows are all used."""
+    apart: bool = False
+    """The source has no material of the target at all, so that one source serves all splits."""
 
 
 EXPERIMENTS = {
@@ -68,7 +70,9 @@ EXPERIMENTS = {
     "opt-tbmbj": Experiment(
         "chang2022/jarvis_2d_gap_opt", "chang2022/jarvis_2d_gap_tbmbj", 5, published=True
     ),
-    "bg-opt": Experiment("devi2024/bg", "chang2022/jarvis_2d_gap_opt", 5, published=True),
+    "bg-opt": Experiment(
+        "devi2024/bg", "chang2022/jarvis_2d_gap_opt", 5, published=True, apart=True
+    ),
 }
 
 
@@ -106,12 +110,19 @@ class Study:
         wanted = [rows] if self.experiment.published else self.options.sizes
         return sorted({min(size, rows) for size in wanted})
 
+    @property
+    def own_source(self) -> bool:
+        """Each seed has a source of its own."""
+        return self.experiment.published and not self.experiment.apart
+
     def source_table(self, seed: int) -> StructureTable:
         """Return the cheap table without the materials of the test rows, in random order."""
-        key = seed if self.experiment.published else SPLIT_SEED
+        key = seed if self.own_source else SPLIT_SEED
         if key not in self.sources:
             cheap = self.options.datasets / f"{self.experiment.source}.parquet"
-            tested = self.target.select(self.target.rows_of(self.split(seed).test))
+            tested = self.target
+            if not self.experiment.apart:
+                tested = tested.select(tested.rows_of(self.split(seed).test))
             rest = without_rows(read_table(cheap, target="target"), like=[tested])
             order = np.random.default_rng(SPLIT_SEED).permutation(len(rest))
             self.sources[key] = rest.select(order).with_dropped(rest.dropped)
@@ -123,7 +134,7 @@ class Study:
         ids = [str(i) for i in table.ids[:size]]
         cut = math.ceil(0.9 * len(ids))
         name = f"{self.name}-{model}-source-{len(ids)}"
-        if self.experiment.published:
+        if self.own_source:
             name += f"-{seed}"
         return train(
             table.select(np.arange(len(ids))),

@@ -94,3 +94,17 @@ def test_published_splits_and_sources_of_several_sizes(script, tmp_path):
     assert set(frame["target_size"]) == {6}
     sources = sorted(p.name for p in (tmp_path / "runs").glob("opt-tbmbj-cgcnn-source-*"))
     assert sources == ["opt-tbmbj-cgcnn-source-10-0", "opt-tbmbj-cgcnn-source-20-0"]
+
+
+def test_one_source_that_knows_nothing_of_the_target(script, datasets, tmp_path):
+    write(datasets / "chang2022/jarvis_2d_gap_opt.parquet", IDS[::2], 1.5, "opt")
+    splits = {f"seed{s}": {"train": [0, 1, 2], "val": [3], "test": [4 + s]} for s in range(2)}
+    (datasets / "chang2022/jarvis_2d_gap_opt.splits.json").write_text(json.dumps(splits))
+    frame = script(
+        *("--experiments", "bg-opt", "--models", "cgcnn", "--seeds", 0, 1),
+        *("--strategies", "regression-head"),
+    )
+    assert list(frame["seed"]) == [0, 1]
+    (source,) = (tmp_path / "runs").glob("bg-opt-cgcnn-source-*")
+    known = set(pd.read_parquet(source / "predictions.parquet")["id"].str.removeprefix("bg-"))
+    assert known == set(IDS[1::2])
