@@ -12,8 +12,8 @@ Strategies: ``none`` (from scratch), ``regression-head`` and ``full``; with ``, 
 the source's labels are kept, as in the authors' code, instead of fitted to the target rows. Validation and test rows are
 the same for all sizes, and no source sees a material of the test rows. Smaller subsets are contained in larger ones.
 
-The table has one row per run: model, source, strategy, property, source_size, target_size (training rows), seed, mae, unit,
-seconds; `epitaxy scaling` reads it. Finished runs are not repeated, interrupted ones continue.
+The table has one row per run: model, source, strategy, property, source_size (training rows; 0 from scratch), target_size
+(training rows), seed, mae, unit, seconds; `epitaxy scaling` reads it. Finished runs are not repeated, interrupted ones continue.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Study:
                 "source": NONE if scratch else self.short[0],
                 "strategy": strategy,
                 "property": self.short[1],
-                "source_size": None if scratch else math.ceil(0.9 * source),
+                "source_size": math.ceil(0.9 * source),
                 "target_size": size,
                 "seed": seed,
                 "mae": run.mae(),

@@ -28,7 +28,7 @@ def printed(monkeypatch, tmp_path, capsys):
 
 
 def runs(strategy, size, errors, experiment="bg-ebg"):
-    source = None if strategy == "none" else 900
+    source = 0 if strategy == "none" else 900
     return pd.DataFrame(
         {
             "experiment": experiment,
