@@ -4,7 +4,7 @@
 
 Prints, per experiment and model, the test MAE of each strategy and number of target rows (mean and sample standard
 deviation over seeds); the differences from no transfer and, where the scale of the source was kept, from the
-refitted one, paired over seeds with 95 % intervals (Student's t). Of a run that is in several files the last counts.
+refitted one, paired over seeds with 95 % intervals (Student's t). Smaller sources have a table of their own. Of a run that is in several files the last counts.
 """
 
 from __future__ import annotations
@@ -90,6 +90,17 @@ def intervals(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def by_source(rows: pd.DataFrame) -> str:
+    """Return mean ± standard deviation at each number of source rows, one line per strategy."""
+    cells: dict[str, dict[int, str]] = {}
+    keys = ["strategy", "source_size", "target_size"]
+    for (strategy, source, size), group in rows.groupby(keys, sort=False):
+        spread = f" ± {group['mae'].std():.3f}" if len(group) > 1 else ""
+        name = f"{strategy}, {source:,} source rows"
+        cells.setdefault(name, {})[int(size)] = f"{group['mae'].mean():.3f}{spread}"
+    return _table(f"test MAE, {rows['unit'].iloc[0]}", cells)
+
+
 def main() -> None:
     """Parse the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -99,12 +110,17 @@ def main() -> None:
     rows = merged(arguments.files)
     if arguments.out:
         rows.to_csv(arguments.out, index=False)
-    for (experiment, model), group in rows.groupby(["experiment", "model"], sort=False):
+    for (experiment, model), found in rows.groupby(["experiment", "model"], sort=False):
+        most = found.groupby("seed")["source_size"].transform("max")
+        smaller = (found["source_size"] > 0) & (found["source_size"] < most)
+        group = found[~smaller]
         one_size = len(set(group["target_size"])) == 1
         print(
             f"## {experiment}, {model}", intervals(group) if one_size else errors(group), sep="\n\n"
         )
         print("", differences(group), "", sep="\n")
+        if smaller.any():
+            print(by_source(found[smaller]), "", sep="\n")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,13 @@ def test_several_sizes_and_files(printed):
     assert 9.0 not in set(table["mae"])
 
 
+def test_smaller_sources_are_not_mixed_with_the_largest(printed):
+    few = runs("full", 50, [0.9]).assign(source_size=90)
+    text, _ = printed(pd.concat([runs("none", 50, [0.6]), few, runs("full", 50, [0.5])]))
+    assert "| full | 1 | 0.500 | unknown | 0.500 |" in text
+    assert "| full, 90 source rows | 0.900 |" in text
+
+
 def test_one_size_has_intervals(printed):
     text, _ = printed(runs("none", 84, [1.0, 2.0, 3.0], "opt-tbmbj"))
     assert "| none | 3 | 2.000 | -0.484 to 4.484 | 1.000, 2.000, 3.000 |" in text

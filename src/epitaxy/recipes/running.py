@@ -255,7 +255,9 @@ def _score(
         if not ids:
             continue
         loader = data.loader(part, scalers, batch_size=BATCH)
-        values, labels = predict_loader(model, loader), data.labels(part)
+        bonds = float(data.store.n_bonds.mean()) * min(BATCH, len(ids))
+        with threads_for(bonds, model.encoder.bonds_per_thread):
+            values, labels = predict_loader(model, loader), data.labels(part)
         frames.append(prediction_frame(data.specs, ids, part, values, labels))
     predictions = pd.concat(frames, ignore_index=True)
     write_predictions(predictions, folder / "predictions.parquet")
