@@ -29,28 +29,17 @@ from epitaxy.structures.table import StructureTable
 ZOO = Path(__file__).resolve().parents[1] / "src" / "epitaxy" / "zoo"
 SOURCE = "Materials Project through matminer (Matbench), the subset of Devi et al. 2024"
 CITATION = "Devi, Butler, Sai Gautam, npj Comput. Mater. 10, 300 (2024), and references there"
-ENERGY = (
-    "fe",
-    PropertySpec(
-        name="formation_energy",
-        label="Formation energy (PBE)",
-        unit="eV/atom",
-        source=SOURCE,
-        licence="CC BY 4.0",
-        citation=CITATION,
-    ),
-)
-GAP = (
-    "bg",
-    PropertySpec(
-        name="band_gap",
-        label="Band gap (PBE)",
-        unit="eV",
-        source=SOURCE,
-        licence="CC BY 4.0",
-        citation=CITATION,
-    ),
-)
+
+
+def computed(name: str, label: str, unit: str) -> PropertySpec:
+    """Describe a PBE property of the Materials Project."""
+    return PropertySpec(
+        name=name, label=label, unit=unit, source=SOURCE, licence="CC BY 4.0", citation=CITATION
+    )
+
+
+ENERGY = ("fe", computed("formation_energy", "Formation energy (PBE)", "eV/atom"))
+GAP = ("bg", computed("band_gap", "Band gap (PBE)", "eV"))
 MODELS = {
     "cgat-formation-energy": ENERGY,
     "cgcnn-band-gap": GAP,
@@ -106,7 +95,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
     counts = frame["split"].value_counts()
     text = CARD.format(
         name=name,
-        model=name.split("-", maxsplit=1)[0].upper(),
+        model=run.model.architecture.upper(),
         parameters=sum(p.numel() for p in run.model.parameters()),
         label=spec.label,
         unit=spec.unit,
@@ -123,7 +112,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
         neighbours=recipe.neighbours,
         cutoff=recipe.cutoff,
         epochs=TRAINING["epochs"],
-        rate=RATES[name.split("-", maxsplit=1)[0]],
+        rate=RATES[run.model.architecture],
         batch=TRAINING["batch_size"],
         minutes=minutes,
         machine=processor(),

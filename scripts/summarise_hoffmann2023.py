@@ -91,14 +91,9 @@ def intervals(rows: pd.DataFrame) -> str:
 
 
 def by_source(rows: pd.DataFrame) -> str:
-    """Return mean ± standard deviation at each number of source rows, one line per strategy."""
-    cells: dict[str, dict[int, str]] = {}
-    keys = ["strategy", "source_size", "target_size"]
-    for (strategy, source, size), group in rows.groupby(keys, sort=False):
-        spread = f" ± {group['mae'].std():.3f}" if len(group) > 1 else ""
-        name = f"{strategy}, {source:,} source rows"
-        cells.setdefault(name, {})[int(size)] = f"{group['mae'].mean():.3f}{spread}"
-    return _table(f"test MAE, {rows['unit'].iloc[0]}", cells)
+    """Return `errors` with a line for each strategy and number of source rows."""
+    sources = rows["source_size"].map("{:,} source rows".format)
+    return errors(rows.assign(strategy=rows["strategy"] + ", " + sources))
 
 
 def main() -> None:

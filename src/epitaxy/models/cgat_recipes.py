@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from epitaxy.graphs.recipe import GraphRecipe
-from epitaxy.models.training_recipe import TrainingRecipe
+from epitaxy.models.training_recipe import FEW, TrainingRecipe
 
 SEVERAL = TrainingRecipe(
     {"epochs": 100, "learning_rate": 1e-3, "batch_size": 64},
@@ -14,7 +14,7 @@ SEVERAL = TrainingRecipe(
 )
 DEFAULT = TrainingRecipe(
     {"epochs": 100, "learning_rate": 1e-3, "batch_size": 64},
-    by_rows=((500, {"batch_size": 16}),),
+    by_rows=FEW,
     several=SEVERAL,
 )
 TRAINING: dict[str, Any] = {

@@ -16,13 +16,11 @@ from epitaxy.batches.batch import CrystalBatch
 from epitaxy.graphs.elements import element_table
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.encoder import DepthGroup, Encoder, Features, State
-from epitaxy.models.training_recipe import TrainingRecipe
+from epitaxy.models.training_recipe import FEW, TrainingRecipe
 from epitaxy.nn.bases import gaussian_expansion
 from epitaxy.nn.gated_conv import BondKinds, Bonds, GatedConv
 from epitaxy.nn.segments import segment_mean
 
-FEW = (500, {"batch_size": 16})
-"""More steps than batches of 64 allow (docs/results/defaults.md)."""
 SEVERAL = TrainingRecipe(
     weighing={"balance": "properties", "sampling_temperature": 2.0},
     head={"hidden": (64,)},
@@ -67,7 +65,7 @@ class CGCNN(Encoder):
     """
 
     recipes: ClassVar[Mapping[str, TrainingRecipe]] = {
-        "default": TrainingRecipe(by_rows=(FEW,), several=SEVERAL),
+        "default": TrainingRecipe(by_rows=FEW, several=SEVERAL),
         "published": CHANG_2022,
     }
     centres: Tensor

@@ -9,6 +9,9 @@ from typing import Any
 from epitaxy.batches.scalers import Scaling
 from epitaxy.graphs.recipe import GraphRecipe
 
+FEW = ((500, {"batch_size": 16}),)
+"""`TrainingRecipe.by_rows`: more steps than batches of 64 allow (docs/results/defaults.md)."""
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:
