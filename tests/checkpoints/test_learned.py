@@ -28,6 +28,51 @@ def test_another_unit_hides_nothing(factor):
     assert OURS.knows_value(FORMULAS, factor * GAPS).all()
 
 
+@pytest.mark.parametrize(
+    "scale",
+    [
+        np.log,
+        np.log10,
+        np.log1p,
+        np.exp,
+        np.expm1,
+        lambda v: 10**v,
+        lambda v: (v - v.mean()) / v.std(),
+        lambda v: 2 * (np.log10(v) - 1) / 7 + 0.3,
+        lambda v: np.round(np.log(v), 3),
+    ],
+)
+def test_another_scale_hides_nothing(scale):
+    """Two fifths of the rows have other values; those are not taken for learned."""
+    rng = np.random.default_rng(1)
+    formulas = [f"Na{n}Cl" for n in range(1, 400)]
+    values = rng.lognormal(1, 0.5, 399)
+    there = Learned.from_labels(formulas, values[:, None], ["peak"])
+    fresh = rng.permutation(399) < 160
+    labels = scale(np.where(fresh, rng.permutation(values), values))
+    known = there.knows_value(formulas, labels)
+    assert known[~fresh].all()
+    assert known[fresh].mean() < 0.1
+
+
+def test_a_related_property_is_not_taken_for_learned():
+    """Gaps by two functionals follow each other, but are not the same numbers."""
+    rng = np.random.default_rng(2)
+    formulas = [f"Na{n}Cl" for n in range(1, 400)]
+    values = rng.uniform(0.5, 6, 399)
+    there = Learned.from_labels(formulas, values[:, None], ["gap"])
+    assert there.knows_value(formulas, 1.3 * values + rng.normal(0.6, 0.1, 399)).mean() < 0.02
+
+
+def test_few_values_of_a_skewed_property_are_not_taken_for_learned():
+    """A line passes near many of a few points whose extremes are far away."""
+    formulas = [f"Na{n}Cl" for n in range(1, 10)]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        there = Learned.from_labels(formulas, rng.lognormal(1, 2, (9, 1)), ["dielectric"])
+        assert not there.knows_value(formulas, rng.lognormal(1, 2, 9)).any()
+
+
 def test_values_of_another_property_are_not_taken_for_learned():
     rng = np.random.default_rng(0)
     formulas = [f"Na{n}Cl" for n in range(1, 400)]

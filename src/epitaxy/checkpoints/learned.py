@@ -16,18 +16,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from epitaxy.checkpoints.model_files import model_folder
+from epitaxy.checkpoints.same_values import Values, same_values
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
-from epitaxy.graphs.ragged import ranges
 
 FILE = "learned.safetensors"
-EQUAL = 1e-3
-"""Values of one property from two tables differ by rounding."""
-ENOUGH = 5
-"""So many values are needed to tell in which unit they are."""
-
-Values = tuple[np.ndarray, np.ndarray]
-"""Composition keys, ascending, and the value of each, (n,) uint32 and (n,) float32."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +69,9 @@ class Learned:
     def knows_value(self, formulas: Sequence[str], labels: np.ndarray) -> np.ndarray:
         """Tell of which rows this very value was learned, whatever the property is called.
 
-        Values count as equal within a part in a thousand, in any unit: if most values of a
-        property differ from the learned ones by one factor, that is the unit. Zeros are too common
-        to tell anything.
+        Values count as equal within a part in a thousand, in any unit and on any scale (logarithms,
+        standardised values): if most values of a property are one such function of the learned
+        ones, that is the scale. Zeros are too common to tell anything.
 
         Args:
             formulas: reduced formulas, (n,).
@@ -94,7 +87,7 @@ class Learned:
         keys = composition_keys(formulas)
         found = np.zeros(len(keys), dtype=bool)
         for learned in self.of.values():
-            found |= _same(keys, labels, learned)
+            found |= same_values(keys, labels, learned)
         return found
 
 
@@ -137,25 +130,3 @@ def _ordered(keys: np.ndarray, values: np.ndarray) -> Values:
     pairs["key"], pairs["value"] = keys[known], values[known]
     pairs = np.unique(pairs)
     return np.ascontiguousarray(pairs["key"]), np.ascontiguousarray(pairs["value"])
-
-
-def _same(keys: np.ndarray, labels: np.ndarray, learned: Values) -> np.ndarray:
-    """Tell which rows have a learned value of their composition, (n,) bool."""
-    first, last = (np.searchsorted(learned[0], keys, side) for side in ("left", "right"))
-    usable = np.isfinite(labels) & (labels != 0) & (last > first)
-    counts = (last - first)[usable]
-    row = np.repeat(np.flatnonzero(usable), counts)
-    if not len(row):
-        return np.zeros(len(keys), dtype=bool)
-    ratio = learned[1][ranges(first[usable], counts)].astype(float) / labels[row]
-    same = _rows_near(row, ratio, 1.0, len(keys))
-    factor = float(np.median(ratio))
-    other = _rows_near(row, ratio, factor, len(keys)) if factor else same
-    known = int(usable.sum())
-    return other if known >= ENOUGH and 2 * int(other.sum()) > known else same
-
-
-def _rows_near(row: np.ndarray, ratio: np.ndarray, factor: float, n: int) -> np.ndarray:
-    found = np.zeros(n, dtype=bool)
-    found[row[np.abs(ratio - factor) <= EQUAL * abs(factor)]] = True
-    return found
