@@ -8,10 +8,11 @@ from salts import IDS, write_folder
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_trees():
-    """Keep forests small: their numbers are not what these tests are about."""
+    """Keep forests and perceptrons small: their numbers are not what these tests are about."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("epitaxy.fitting.learners.boosting.STEPS", 15)
         patch.setattr("epitaxy.fitting.learners.extra_trees.TREES", 20)
+        patch.setattr("epitaxy.fitting.learners.mlp.HIDDEN", (8, 8))
         yield
 
 

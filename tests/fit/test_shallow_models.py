@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.learned_arrays import Constant
 from epitaxy.evaluation.shallow import ShallowModel, limits, standardised
 from epitaxy.fitting.candidates import FAMILIES
-from epitaxy.fitting.learners import LEARNERS, boosting, extra_trees, kernel, ridge
+from epitaxy.fitting.learners import LEARNERS, boosting, extra_trees, kernel, mlp, ridge
 from epitaxy.models.fixed_vectors import column_statistics
 
 RNG = np.random.default_rng(0)
@@ -48,12 +49,36 @@ def reference(name):
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"constant"}))
+@pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"constant", "mlp"}))
 def test_arrays_predict_what_scikit_learn_predicts(name):
     learned = LEARNERS[name](FEATURES, LABELS, 5)
     expected = reference(name).fit(FEATURES, LABELS).predict(NEW)
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(learned(NEW), expected, rtol=0, atol=1e-12)
+
+
+def test_perceptrons_predict_what_torch_predicts():
+    learned = LEARNERS["mlp"](FEATURES, LABELS, 5)
+    parts = [torch.as_tensor(array) for array in learned.arrays().values()]
+    new = torch.as_tensor(NEW, dtype=torch.float32).expand(mlp.MEMBERS, -1, -1)
+    expected = mlp.forward(new, parts[:3], parts[3:]).mean(dim=0)
+    np.testing.assert_allclose(learned(NEW), expected, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(learned(NEW)[7:9], learned(NEW[7:9]))
+
+
+def test_perceptrons_learn_what_no_line_can():
+    few, new = FEATURES[:, :1], np.linspace(-2, 2, 101)[:, None]
+    errors = {
+        name: np.abs(LEARNERS[name](few, np.abs(few[:, 0]), 0)(new) - np.abs(new[:, 0])).mean()
+        for name in ("ridge", "mlp")
+    }
+    assert errors["mlp"] < 0.5 * errors["ridge"]
+
+
+def test_perceptrons_differ_by_their_seed_only():
+    one, again, other = (LEARNERS["mlp"](FEATURES, LABELS, seed)(NEW) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", sorted(LEARNERS))

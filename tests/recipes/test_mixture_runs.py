@@ -161,7 +161,7 @@ def test_all_models_of_the_zoo():
         ("", {}, "No expert was named"),
         ("zoo:cgcnn-band-gab", {}, "Did you mean 'cgcnn-band-gap'?"),
         ("descriptors:compositon", {}, "Did you mean 'composition'?"),
-        ("zoo:*", {"k": 9}, "k = 9 of 4 experts"),
+        ("zoo:*", {"k": 9}, "k = 9 of 5 experts"),
         ("zoo:*", {"compat": "chang"}, "Did you mean 'chang2022'?"),
         ("zoo:*", {"strategy": "three-body"}, "needs"),
         ("zoo:*", {"hidden": (32, 0)}, "hidden = (32, 0) is not allowed"),

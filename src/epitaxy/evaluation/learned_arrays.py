@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+from scipy.special import expit
 
 CHUNK = 1_000_000
 """Places (crystals times trees, or times support vectors) that are held at a time."""
@@ -140,8 +141,41 @@ class Trees(_Arrays):
         return node.reshape(len(rows), len(self.roots))
 
 
-KINDS: dict[str, type[Constant | Linear | Kernel | Trees]] = {
-    kind.kind: kind for kind in (Constant, Linear, Kernel, Trees)
+@dataclass(frozen=True)
+class Layers(_Arrays):
+    """The mean of M multilayer perceptrons with two hidden layers of H and G units, and SiLU."""
+
+    kind: ClassVar[str] = "layers"
+    first: np.ndarray
+    """(M, F, H) float32 weights."""
+    second: np.ndarray
+    """(M, H, G)."""
+    last: np.ndarray
+    """(M, G, 1)."""
+    first_bias: np.ndarray
+    """(M, 1, H)."""
+    second_bias: np.ndarray
+    """(M, 1, G)."""
+    last_bias: np.ndarray
+    """(M, 1, 1)."""
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return (n,)."""
+        parts = [np.zeros(0)]
+        for rows in _chunks(features, self.first.shape[0] * self.first.shape[2]):
+            hidden = _silu(rows @ self.first.astype(np.float64) + self.first_bias)
+            hidden = _silu(hidden @ self.second.astype(np.float64) + self.second_bias)
+            parts.append((hidden @ self.last + self.last_bias)[..., 0].mean(axis=0))
+        return np.concatenate(parts)
+
+
+def _silu(x: np.ndarray) -> np.ndarray:
+    found: np.ndarray = x * expit(x)
+    return found
+
+
+KINDS: dict[str, type[Constant | Linear | Kernel | Trees | Layers]] = {
+    kind.kind: kind for kind in (Constant, Linear, Kernel, Trees, Layers)
 }
 """Name in a file -> class."""
 

@@ -40,9 +40,12 @@ ORDER = (
     ("constant",),
     ("kernel", "kernel-wide", "ridge"),
     ("extra-trees",),
+    ("mlp",),
     ("boosting", "boosting-l1"),
 )
 """Learners in the order in which they are paid for."""
+BASIC = 3
+"""The first so many rows of `ORDER` come before more inner folds."""
 MOST_REPEATS = 3
 """Repeats of the protocol that are made by themselves; more than these tell little."""
 TUNING = 0.25
@@ -299,7 +302,7 @@ def _rank(candidate: Candidate) -> int:
 
 def _basic(candidates: Sequence[Candidate]) -> set[str]:
     """Return the names of those candidates that must not be missing on more inner folds."""
-    return {c.name for c in candidates if not c.settings["learner"].startswith("boosting")}
+    return {c.name for c in candidates if _rank(c) < BASIC}
 
 
 def shallow_trials(

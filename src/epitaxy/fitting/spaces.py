@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from epitaxy.fitting.candidates.family import Candidate
-from epitaxy.fitting.learners import boosting, extra_trees, kernel
+from epitaxy.fitting.learners import boosting, extra_trees, kernel, mlp
 from epitaxy.recipes.finetune import DEFAULTS as FINE_TUNING
 from epitaxy.recipes.mixture import DEFAULTS as MIXING
 from epitaxy.training.config import TrainingConfig
@@ -50,6 +50,11 @@ SPACES: Mapping[str, Space] = {
     "extra-trees": {
         "leaf": Range(1, 8, 1, whole=True),
         "share": Range(0.1, 1.0, extra_trees.SHARE),
+    },
+    "mlp": {
+        "rate": Range(3e-4, 1e-2, mlp.RATE),
+        "decay": Range(1e-2, 1.0, mlp.DECAY),
+        "epochs": Range(20, 120, mlp.EPOCHS, whole=True),
     },
     "boosting": _BOOSTING,
     "boosting-l1": _BOOSTING,

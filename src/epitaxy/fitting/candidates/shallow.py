@@ -19,7 +19,7 @@ from epitaxy.models.fixed_vectors import column_statistics
 
 MODEL = "model.safetensors"
 QUICK = ("kernel", "kernel-wide", "ridge")
-ALL = ("extra-trees", *QUICK, "boosting", "boosting-l1")
+ALL = ("extra-trees", *QUICK, "mlp", "boosting", "boosting-l1")
 Proposals = Callable[[Problem], Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]]]
 """Problem -> (features in words, blocks, learners)."""
 

@@ -11,6 +11,7 @@ LEARNERS = Registry(
         "extra-trees": "epitaxy.fitting.learners.extra_trees:extra_trees",
         "kernel": "epitaxy.fitting.learners.kernel:kernel",
         "kernel-wide": "epitaxy.fitting.learners.kernel:wide_kernel",
+        "mlp": "epitaxy.fitting.learners.mlp:mlp",
         "ridge": "epitaxy.fitting.learners.ridge:ridge",
     },
 )
