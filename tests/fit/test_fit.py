@@ -136,6 +136,7 @@ def test_networks_are_handed_over_and_predict_as_outside(folder, tmp_path, monke
     names = set(found.candidates["candidate"])
     assert {n for n in names if n.endswith(" 10 epochs")} == {
         "head of cgcnn-band-gap trained, 10 epochs",
+        "mixture of frozen sources and descriptors, 10 epochs",
         "mixture of sources and descriptors, 10 epochs",
         "cgcnn-band-gap fine-tuned, 10 epochs",
     }

@@ -23,10 +23,8 @@ START = 12.0
 """Seconds for starting processes, reading, card and report."""
 PER_ROW = 0.012
 """Seconds per crystal for graphs, descriptors and embeddings."""
-WITH_NETWORKS = 0.4
+WITH_NETWORKS = 0.6
 """Part of the budget that shallow candidates may take where networks are to be tried, too."""
-START_OF_NETWORK = 0.8
-"""Seconds of a training before its first epoch and after its last one."""
 FINALISTS = 2
 """Networks per outer fold that are tried in full."""
 EPOCHS = (120, 90, 60, 45, 30)
@@ -44,6 +42,8 @@ ORDER = (
     ("boosting", "boosting-l1"),
 )
 """Learners in the order in which they are paid for."""
+FEATURES = ("constant", "descriptors", "combined", "embeddings")
+"""Families in the order in which one learner is paid for; a comparison without transfer first."""
 BASIC = 3
 """The first so many rows of `ORDER` come before more inner folds."""
 MOST_REPEATS = 3
@@ -214,11 +214,15 @@ def _networks(
         fitting = [epochs for epochs in EPOCHS if costs[epochs] <= purse]
         if fitting and fitting[0] >= ENOUGH:
             return chosen, fitting[0], costs[fitting[0]]
-        rows = len(problem.table)
-        chosen.remove(
-            max(reversed(chosen), key=lambda c: FAMILIES[c.family].seconds(c, problem, rows))
-        )
+        costs_of = {c.name: training_cost(problem, c, 1.0, ENOUGH) for c in chosen}
+        chosen.remove(max(reversed(chosen), key=lambda c: costs_of[c.name]))
     return [], 0, 0.0
+
+
+def training_cost(problem: Problem, network: Candidate, share: float, epochs: int) -> float:
+    """Return the expected time of one training on a share of the rows."""
+    rows = round(len(problem.table) * share)
+    return float(FAMILIES[network.family].seconds(network, problem, rows, epochs))
 
 
 def network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -> float:
@@ -226,18 +230,14 @@ def network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -
 
     The finalists are taken for the most expensive ones, and outer folds may differ in theirs.
     """
-    rows = len(problem.table)
-
-    def training(candidate: Candidate, share: float, length: int) -> float:
-        per_epoch = FAMILIES[candidate.family].seconds(candidate, problem, round(rows * share))
-        return START_OF_NETWORK + length * float(per_epoch)
-
     judging, final = 1 - 2 / FOLDS, 1 - 1 / FOLDS
     screening = 0.0
     if len(networks) > FINALISTS:
         short = epochs // SCREENING
-        screening = sum(len(pairs("cover")) * training(c, judging, short) for c in networks)
-    dearest = sorted((training(c, judging, epochs) for c in networks), reverse=True)[:FINALISTS]
+        costs = [training_cost(problem, c, judging, short) for c in networks]
+        screening = len(pairs("cover")) * sum(costs)
+    each = (training_cost(problem, c, judging, epochs) for c in networks)
+    dearest = sorted(each, reverse=True)[:FINALISTS]
     full = DIFFERENT * len(pairs("ring")) * sum(dearest)
     last = FOLDS * sum(dearest) * final / judging
     return screening + full + last
@@ -264,7 +264,7 @@ def _affordable(
     judging = {c.name: judging_cost(problem, c, how) for c in shallow}
     kept: list[Candidate] = []
     spent = 0.0
-    for candidate in sorted(shallow, key=lambda c: (_rank(c), judging[c.name], c.name)):
+    for candidate in sorted(shallow, key=lambda c: (*_rank(c), judging[c.name], c.name)):
         tried = [*kept, candidate]
         total = sum(judging[c.name] for c in tried) + final_cost(problem, tried)
         if not kept or total <= purse:
@@ -294,15 +294,16 @@ def final_cost(problem: Problem, candidates: Sequence[Candidate]) -> float:
     return FOLDS * dearest(round(rows * (1 - 1 / FOLDS))) + DIFFERENT * dearest(rows)
 
 
-def _rank(candidate: Candidate) -> int:
-    """Return the place of a learner in the order in which they are paid for."""
+def _rank(candidate: Candidate) -> tuple[int, int]:
+    """Return the places of learner and features in the order in which they are paid for."""
     learner = candidate.settings["learner"]
-    return next(rank for rank, names in enumerate(ORDER) if learner in names)
+    place = next(rank for rank, names in enumerate(ORDER) if learner in names)
+    return place, FEATURES.index(candidate.family)
 
 
 def _basic(candidates: Sequence[Candidate]) -> set[str]:
     """Return the names of those candidates that must not be missing on more inner folds."""
-    return {c.name for c in candidates if _rank(c) < BASIC}
+    return {c.name for c in candidates if _rank(c)[0] < BASIC}
 
 
 def shallow_trials(
@@ -330,12 +331,9 @@ def network_trials(
     problem: Problem, networks: Sequence[Candidate], purse: float
 ) -> tuple[dict[str, int], float]:
     """Return the trials of networks, see `Plan.trials`, and what they cost."""
-    rows = round(len(problem.table) * (1 - 2 / FOLDS))
     inner = len(partners(pairs("ring"), 0))
     costs = {
-        c.name: inner
-        * (START_OF_NETWORK + max(EPOCHS) * FAMILIES[c.family].seconds(c, problem, rows))
-        for c in networks
+        c.name: inner * training_cost(problem, c, 1 - 2 / FOLDS, max(EPOCHS)) for c in networks
     }
     return _trials(networks, costs, purse)
 

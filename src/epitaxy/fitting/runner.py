@@ -94,7 +94,7 @@ class Runner:
     def _seconds(self, task: Task) -> float:
         family = FAMILIES[task.candidate.family]
         rows = len(self.problem.inside(task.held))
-        return float(family.seconds(task.candidate, self.problem, rows)) * max(task.epochs, 1)
+        return float(family.seconds(task.candidate, self.problem, rows, task.epochs))
 
     def _done(self, missing: Sequence[Task]) -> Iterable[Task]:
         """Do the tasks; yield after each."""

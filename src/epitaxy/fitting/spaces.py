@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from epitaxy.fitting.candidates.family import Candidate
+from epitaxy.fitting.candidates.family import GIVEN, Candidate
 from epitaxy.fitting.learners import boosting, extra_trees, kernel, mlp
 from epitaxy.recipes.finetune import DEFAULTS as FINE_TUNING
 from epitaxy.recipes.mixture import DEFAULTS as MIXING
@@ -72,3 +72,12 @@ DEARER: Mapping[str, float] = {"kernel": 2.0, "extra-trees": 1.3, "boosting": 1.
 def space_key(candidate: Candidate) -> str:
     """Return under which name the hyperparameters of a candidate stand in `SPACES`, if at all."""
     return str(candidate.settings.get("learner", candidate.family))
+
+
+def space_of(candidate: Candidate) -> dict[str, Range]:
+    """Return the hyperparameters of a candidate, to be sought from its own untuned ones."""
+    given = candidate.settings.get(GIVEN, {})
+    return {
+        name: replace(found, start=given.get(name, found.start))
+        for name, found in SPACES[space_key(candidate)].items()
+    }

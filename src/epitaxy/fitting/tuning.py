@@ -21,7 +21,7 @@ from epitaxy.fitting.entrants import Entrant, Variant
 from epitaxy.fitting.folds import Held
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.runner import Runner
-from epitaxy.fitting.spaces import SPACES, Range, space_key
+from epitaxy.fitting.spaces import Range, space_of
 
 SEARCHES = "searches"
 DIGITS = 4
@@ -54,7 +54,7 @@ class Search:
     @property
     def space(self) -> dict[str, Range]:
         """Return the hyperparameters and their ranges."""
-        return dict(SPACES[space_key(self.variant.candidate)])
+        return space_of(self.variant.candidate)
 
     def file(self, problem: Problem, runner: Runner) -> Path:
         """Return where the finished search is, or will be."""

@@ -15,6 +15,8 @@ from epitaxy.fitting.problem import Problem
 
 TUNED = "tuned"
 """Setting of a candidate: hyperparameters that replace those of its learner or its training."""
+GIVEN = "given"
+"""Setting of a candidate: settings of its training that differ from those of the verb."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ class Family(Protocol):
     def propose(self, problem: Problem) -> Sequence[Candidate]:
         """Return its candidates, the most promising first."""
 
-    def seconds(self, candidate: Candidate, problem: Problem, rows: int) -> float:
+    def seconds(self, candidate: Candidate, problem: Problem, rows: int, epochs: int = 0) -> float:
         """Return the expected seconds of a training on so many rows, on one core.
 
-        Of a network those of an epoch. It depends on the problem alone, never on a clock.
+        Only networks have epochs. It depends on the problem alone, never on a clock.
         """
 
     def train(self, task: Task, problem: Problem, folder: Path) -> np.ndarray:

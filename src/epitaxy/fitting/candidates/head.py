@@ -16,7 +16,10 @@ PER_CRYSTAL = 3e-5
 
 
 def _proposals(problem: Problem) -> list[tuple[str, dict[str, Any]]]:
-    return [(f"head of {name} trained", {"from": where}) for name, where in problem.sources.items()]
+    return [
+        (f"head of {name} trained", {"from": where, "source": name})
+        for name, where in problem.sources.items()
+    ]
 
 
 def _start(
@@ -31,5 +34,6 @@ HEAD = NetworkFamily(
     proposals=_proposals,
     start=_start,
     per_crystal=lambda *_: PER_CRYSTAL,
+    frozen=lambda settings, problem: problem.speeds[settings["source"]],
     per_step=1e-3,
 )

@@ -14,6 +14,10 @@ from epitaxy.fitting.candidates.family import TUNED, Candidate, Task
 from epitaxy.fitting.problem import Problem
 from epitaxy.recipes.running import Run, without_reports
 
+START = 0.8
+"""Seconds of a training before its first epoch and after its last one."""
+FORWARD = 0.25
+"""Time of embedding a crystal once, over that of an epoch of training all of the network."""
 NETWORK = "run"
 """Folder of the run below that of a task."""
 
@@ -30,6 +34,9 @@ class NetworkFamily:
     """``(settings, table, target, out, **options)``: trains and returns the run."""
     per_crystal: Callable[[dict[str, Any], Problem], float]
     """Settings and problem -> seconds per crystal and epoch."""
+    frozen: Callable[[dict[str, Any], Problem], float] = lambda *_: 0.0
+    """Settings and problem -> seconds per crystal and epoch that it would take to train what is
+    frozen, which in fact runs only once."""
     per_step: float = 4e-3
     """Seconds per step of the optimiser, whatever the size of the batch."""
     is_network: bool = True
@@ -38,10 +45,12 @@ class NetworkFamily:
         """Return its candidates, the most promising first."""
         return [Candidate(w, self.name, settings) for w, settings in self.proposals(problem)]
 
-    def seconds(self, candidate: Candidate, problem: Problem, rows: int) -> float:
-        """Return the expected time of an epoch."""
+    def seconds(self, candidate: Candidate, problem: Problem, rows: int, epochs: int = 0) -> float:
+        """Return the expected time of a training."""
+        once = FORWARD * self.frozen(candidate.settings, problem) * len(problem.table)
         steps = rows / batch_size(rows)
-        return self.per_crystal(candidate.settings, problem) * rows + self.per_step * steps
+        epoch = self.per_crystal(candidate.settings, problem) * rows + self.per_step * steps
+        return START + once + epochs * epoch
 
     def train(self, task: Task, problem: Problem, folder: Path) -> np.ndarray:
         """Train on the rows inside for a fixed number of epochs, predict those outside.

@@ -45,8 +45,9 @@ class ShallowFamily:
             for learner in learners
         ]
 
-    def seconds(self, candidate: Candidate, problem: Problem, rows: int) -> float:
-        """Return the expected time of a training."""
+    def seconds(self, candidate: Candidate, problem: Problem, rows: int, epochs: int = 0) -> float:
+        """Return the expected time of a training, which has no epochs."""
+        del epochs
         width = sum(problem.blocks[name].shape[1] for name in candidate.settings["blocks"])
         return seconds(candidate.settings["learner"], rows, width)
 
