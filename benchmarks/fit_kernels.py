@@ -9,45 +9,31 @@ Five folds of compositions on up to ``--rows`` crystals of each table, the descr
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from epitaxy.core.files import cache_folder
-from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates.shallow import fit_shallow
-from epitaxy.fitting.folds import FOLDS, composition_folds
 from epitaxy.fitting.setting_up import DESCRIPTORS
-from epitaxy.structures.reading import read_table
+from shallow_folds import described
 
 PENALTIES, WIDTHS, TUBES = (1.0, 3.0, 10.0, 30.0), (1.0, 1.4, 2.0, 3.0), (0.003, 0.01, 0.05)
 
 
 def errors(path: Path, target: str, rows: int) -> dict[tuple[float, float, float], float]:
     """Return penalty, width and tube -> mean absolute error."""
-    table = read_table(path, target=target)
-    drawn = np.random.default_rng(0).permutation(len(table))[:rows]
-    table = table.select(np.sort(drawn))
-    found = feature_blocks(table, DESCRIPTORS, {}, cache=cache_folder() / "graphs")
-    labels = table.column(target)[found.rows]
-    folds = composition_folds([table.formulas[row] for row in found.rows.tolist()], 0)
-    totals: dict[tuple[float, float, float], float] = {}
+    table = described(path, target, rows)
+    totals = {}
     for key in product(PENALTIES, WIDTHS, TUBES):
         given = dict(zip(("penalty", "width", "tube"), key, strict=True))
-        total = 0.0
-        for fold in range(FOLDS):
-            seen, held = (
-                {name: block[rows] for name, block in found.values.items()}
-                for rows in (folds != fold, folds == fold)
+        totals[key] = table.error(
+            partial(
+                fit_shallow, blocks=DESCRIPTORS, learner="kernel", transform="identity", seed=0,
+                hyperparameters=given,
             )
-            model = fit_shallow(
-                seen, labels[folds != fold], blocks=DESCRIPTORS, learner="kernel",
-                transform="identity", seed=0, hyperparameters=given,
-            )  # fmt: skip
-            total += float(np.abs(model(held) - labels[folds == fold]).sum())
-        totals[key] = total / len(labels)
+        )  # fmt: skip
     return totals
 
 
