@@ -12,7 +12,8 @@ from epitaxy.core.errors import InputError
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Task
-from epitaxy.fitting.fit import fit, open_fit, prepare_fit
+from epitaxy.fitting.fit import fit, open_fit, prepare_fit, selection_lines
+from epitaxy.fitting.writing import constant_error
 from epitaxy.recipes.predict import predict
 from epitaxy.results.predictions import read_predictions
 from problems import FEW, problem_of
@@ -107,6 +108,35 @@ def test_damaged_bundles_are_input_errors(finished, tmp_path):
         predict(copy, copy)
     with pytest.raises(InputError, match="not the folder of a finished fit"):
         open_fit(tmp_path)
+
+
+def test_a_constant_is_scored_on_the_rows_outside(problem):
+    labels, folds = problem.labels, problem.folds
+    errors = [
+        abs(labels[row] - np.median(labels[folds != folds[row]])) for row in range(len(folds))
+    ]
+    assert constant_error(problem) == pytest.approx(np.mean(errors))
+
+
+def test_short_trainings_are_not_listed_beside_long_ones():
+    table = pd.DataFrame(
+        {
+            "candidate": ["trees", "network, 60 epochs", "network, 15 epochs"],
+            "stage": ["comparison", "comparison", "screening"],
+            "inner_mae": [0.5, 0.6, 0.4],
+            "tried_in": [5, 2, 5],
+        }
+    )
+    lines = [line.strip() for line in selection_lines(table, "eV")]
+    assert lines == ["0.500 eV  trees", "0.600 eV  network, 60 epochs (in 2 of 5 outer folds)"]
+
+
+def test_selection_scores_say_how_often_a_candidate_was_tried_and_taken(finished):
+    table = finished.candidates
+    assert set(table["stage"]) == {"comparison"}
+    assert (table["tried_in"] == 5).all()
+    assert table["chosen_in"].between(0, 5).all()
+    assert table["inner_mae"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,8 @@ def networks(problem, *, epochs=2, screening=1):
 def test_networks_are_screened_and_the_best_goes_on(problem, tmp_path):
     outcome = nested(problem, networks(problem), started(problem, tmp_path))
     for fold in outcome.outer:
-        assert sum("1 epochs" in name for name in fold.errors) == 2
+        assert sum("1 epochs" in name for name in fold.screened) == 2
+        assert not any("1 epochs" in name for name in fold.errors)
         assert sum("2 epochs" in name for name in fold.errors) == 1
         assert not any("1 epochs" in name for name in fold.variants)
     assert np.isfinite(outcome.chosen).all()

@@ -74,7 +74,7 @@ def test_candidates_are_compared_on_rows_that_all_of_them_predicted():
     # Where it was judged, b is better, although a would win on its own easier rows.
     found.predictions["a"][30:] = found.labels[30:]
     found.predictions["a"][:30] = found.labels[:30] + 2.0
-    assert found.errors()["a"] == pytest.approx(1.0)
+    assert found.errors()["a"] == pytest.approx(2.0)
     assert set(guarded(found, set()).chosen) == {"b"}
 
 

@@ -127,13 +127,15 @@ def _selection(candidates: pd.DataFrame, unit: str) -> list[str]:
         "## Selection scores",
         "",
         "Errors on inner folds, by which was chosen. The lowest of many is too low by luck: these",
-        "are not errors to expect.",
+        "are not errors to expect. Screening is short and on fewer rows; its errors compare only",
+        "with each other.",
         "",
-        "| candidate | inner MAE | outer folds that took it |",
-        "|---|---|---|",
+        "| candidate | stage | inner MAE | outer folds that tried it | that took it |",
+        "|---|---|---|---|---|",
     ]
     return lines + [
-        f"| {row['candidate']} | {with_unit(row['inner_mae'], unit, 3)} | {row['chosen_in']} |"
+        f"| {row['candidate']} | {row['stage']} | {with_unit(row['inner_mae'], unit, 3)} | "
+        f"{row['tried_in']} | {row['chosen_in']} |"
         for row in candidates.to_dict("records")
     ]
 

@@ -50,9 +50,11 @@ class Inner:
     """Name -> (n,) predictions, NaN on rows for which the candidate was not trained."""
 
     def errors(self) -> dict[str, float]:
-        """Return the mean absolute error of each candidate on the rows that it predicted."""
+        """Return the mean absolute error of each candidate on the rows that all predicted."""
+        rows = self.common(self.predictions)
         return {
-            name: float(np.nanmean(np.abs(p - self.labels))) for name, p in self.predictions.items()
+            name: float(np.abs(p - self.labels)[rows].mean())
+            for name, p in self.predictions.items()
         }
 
     def common(self, names: Collection[str]) -> np.ndarray:

@@ -95,11 +95,7 @@ class Fitted:
         lines += found["sources"]
         lines += [STOPPED_EARLY] if found["stopped_early"] else []
         lines += ["", "Selection scores (inner folds; not errors to expect):"]
-        best = self.candidates.head(8)
-        lines += [
-            f"  {with_unit(float(error), unit, 3):>16s}  {name}"
-            for name, error in zip(best["candidate"], best["inner_mae"], strict=True)
-        ]
+        lines += selection_lines(self.candidates, unit)
         return "\n".join([*lines, "", f"Run folder: {self.folder} (README.md, report.html)"])
 
 
@@ -162,6 +158,17 @@ def fit(
         write_fit(ready, done, folder)
         shutil.rmtree(folder / WORK)
     return open_fit(out)
+
+
+def selection_lines(candidates: pd.DataFrame, unit: str, most: int = 8) -> list[str]:
+    """Return the best candidates in words, those that only some outer folds tried with a note."""
+    best = candidates[candidates["stage"] == "comparison"]
+    full = best["tried_in"].max()
+    return [
+        f"  {with_unit(float(row['inner_mae']), unit, 3):>16s}  {row['candidate']}"
+        + (f" (in {row['tried_in']} of {full} outer folds)" if row["tried_in"] < full else "")
+        for row in best.head(most).to_dict("records")
+    ]
 
 
 def open_fit(folder: str | Path) -> Fitted:

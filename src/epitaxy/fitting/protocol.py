@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,9 +30,11 @@ class OuterFold:
     number: int
     variants: dict[str, Variant]
     errors: dict[str, float]
-    """Inner error of each variant."""
+    """Inner error of each variant, on the rows that all of them predicted."""
     choice: Guarded
     inner: Inner
+    screened: Mapping[str, float] = field(default_factory=dict)
+    """Errors of short trainings of networks, on fewer rows; the best of them went on."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def with_networks(
 
     def judge_all(found: Sequence[Sequence[Entrant]]) -> list[OuterFold]:
         both = [[*entrants[f], *found[f]] for f in range(FOLDS)]
-        return [judged(problem, runner, f, both[f], further=screened[f]) for f in range(FOLDS)]
+        folds = [judged(problem, runner, f, both[f]) for f in range(FOLDS)]
+        return [replace(folds[f], screened=screened[f]) for f in range(FOLDS)]
 
     compared = judge_all(full)
     if runner.is_late or not any(c.name in plan.trials for c in plan.networks):
@@ -208,7 +211,6 @@ def judged(
     entrants: Sequence[Entrant],
     *,
     choose: bool = True,
-    further: Mapping[str, float] | None = None,
 ) -> OuterFold:
     """Choose in one outer fold by what the entrants predicted inside.
 
@@ -218,7 +220,6 @@ def judged(
         number: the outer fold.
         entrants: what competes; whose training failed is left out.
         choose: False only measures.
-        further: errors of variants that are out already, for the table of selection scores.
     """
     rows = problem.inside((number,))
     found = {e.variant.name: _inside(problem, runner, number, e) for e in entrants}
@@ -228,8 +229,7 @@ def judged(
     variants = {e.variant.name: e.variant for e in entrants if e.variant.name in predictions}
     transferring = {name for name, variant in variants.items() if variant.transfers}
     choice = guarded(inner, transferring) if choose else NOTHING
-    errors = {**inner.errors(), **(further or {})}
-    return OuterFold(number, variants, errors, choice, inner)
+    return OuterFold(number, variants, inner.errors(), choice, inner)
 
 
 def finals(outer: Sequence[OuterFold]) -> list[Task]:
@@ -272,17 +272,16 @@ def trained(runner: Runner, fold: OuterFold, weights: Blend) -> Blend:
 
 def best_so_far(problem: Problem, outer: Sequence[OuterFold]) -> str:
     """Return the candidate with the lowest mean inner error, in words."""
-    means = mean_errors(outer)
+    means = mean_errors([fold.errors for fold in outer])
     name = min(means, key=lambda n: (means[n], n))
     return f"best so far: {name}, {with_unit(means[name], problem.spec.unit, 3)}"
 
 
-def mean_errors(outer: Sequence[OuterFold]) -> dict[str, float]:
-    """Return the inner error of each variant, averaged over the outer folds that tried it."""
-    names = list(dict.fromkeys(name for fold in outer for name in fold.errors))
+def mean_errors(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the error of each variant, averaged over the outer folds that tried it."""
+    names = list(dict.fromkeys(name for errors in folds for name in errors))
     return {
-        name: float(np.mean([fold.errors[name] for fold in outer if name in fold.errors]))
-        for name in names
+        name: float(np.mean([errors[name] for errors in folds if name in errors])) for name in names
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
     write_predictions(frame, folder / "predictions.parquet")
     write_json(folder / "metrics.json", metrics(frame))
     used = [problem.sources[p.name] for p in sorted((folder / "sources").glob("*"))]
-    found = _score(problem, outcome, verdict, frame, used) | {
+    found = _score(problem, verdict, frame, used) | {
         "repeats": len(repeats),
         "tuned": bool(outcome.tuned),
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
@@ -73,22 +73,42 @@ def repeat_errors(repeats: Sequence[Repeat], *, plain: bool) -> list[float]:
 
 
 def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
-    """Return the selection scores: candidate, inner_mae, transfer, outer_folds (times chosen)."""
+    """Return the selection scores: candidate, stage, inner_mae, tried_in, chosen_in, unit.
+
+    ``tried_in`` and ``chosen_in`` are numbers of outer folds. At the stage ``screening`` networks
+    were trained for a short time and judged on fewer rows, so these are compared among themselves.
+    """
+    stages: dict[str, list[Mapping[str, float]]] = {
+        "comparison": [fold.errors for fold in outcome.outer],
+        "screening": [fold.screened for fold in outcome.outer],
+    }
     rows = [
         {
             "candidate": name,
+            "stage": stage,
             "inner_mae": error,
-            "chosen_in": sum(name in f.choice.chosen for f in outcome.outer),
+            "tried_in": sum(name in errors for errors in folds),
+            "chosen_in": sum(name in fold.choice.chosen for fold in outcome.outer),
             "unit": problem.spec.unit,
         }
-        for name, error in mean_errors(outcome.outer).items()
+        for stage, folds in stages.items()
+        for name, error in mean_errors(folds).items()
     ]
-    return pd.DataFrame(rows).sort_values(["inner_mae", "candidate"], ignore_index=True)
+    return pd.DataFrame(rows).sort_values(["stage", "inner_mae", "candidate"], ignore_index=True)
+
+
+def constant_error(problem: Problem) -> float:
+    """Return the outer error of the median of the other rows."""
+    errors = [
+        np.abs(problem.labels[problem.outside((outer,))] - np.median(problem.labels[rows]))
+        for outer in range(FOLDS)
+        for rows in [problem.inside((outer,))]
+    ]
+    return float(np.concatenate(errors).mean())
 
 
 def _score(
     problem: Problem,
-    outcome: Nested,
     verdict: Verdict,
     frame: pd.DataFrame,
     used: Sequence[str],
@@ -103,7 +123,7 @@ def _score(
         "mae_interval": list(found.interval),
         "n": len(errors),
         "unit": problem.spec.unit,
-        "constant_mae": mean_errors(outcome.outer)["constant"],
+        "constant_mae": constant_error(problem),
         "coverage": covered[0],
         "aimed_coverage": COVERAGE,
         "transfer": verdict.sentence,
