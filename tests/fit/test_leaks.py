@@ -59,6 +59,15 @@ def test_fit_leaves_out_a_source_that_knows_most_answers(knowing, tmp_path):
     assert sentence in (made.folder / "README.md").read_text()
 
 
+def test_trap_logarithms_of_what_a_source_knows(knowing):
+    table = in_memory()
+    spec, gaps = table.properties["gap"], table.values["gap"]
+    scaled = table.with_property(spec, np.log10(gaps))
+    made = prepare_fit(scaled, "gap", sources=[knowing], **QUICK)
+    assert not made.ready.problem.sources
+    assert "values of 24 of these 30 crystals" in made.ready.told[0]
+
+
 def test_crystals_that_a_source_knows_are_learned_from_but_not_scored(tmp_path, monkeypatch):
     monkeypatch.setattr("epitaxy.fitting.leaks.FEWEST_SCORED", 20)
     split = {"train": IDS[:4], "val": IDS[4:6], "test": IDS[6:]}

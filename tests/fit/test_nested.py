@@ -208,9 +208,10 @@ def test_an_interrupted_fit_goes_on_and_ends_the_same(finished, folder, tmp_path
 def test_killed_at_random_moments_the_answer_is_the_same(folder, tmp_path):
     """Kill the same command five times at random moments, then let it end."""
     options = ("--target", "gap", "--budget", "30s", "--threads", "2")
-    options = ("--quiet", "fit", folder, *options, "--candidates", "descriptors")
+    options = ("--quiet", "fit", folder, *options, "--candidates", "descriptors,head")
     whole = subprocess.run([*command(options, tmp_path / "whole")], check=True, cwd=tmp_path)
     assert whole.returncode == 0
+    assert "head of" in (tmp_path / "whole" / "candidates.csv").read_text()
     random = np.random.default_rng(3)
     for _ in range(5):
         process = program(*options, "--out", tmp_path / "run", start_new_session=True)
