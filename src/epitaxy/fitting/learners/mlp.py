@@ -29,7 +29,7 @@ def mlp(
     *,
     rate: float = RATE,
     decay: float = DECAY,
-    epochs: int | None = None,
+    epochs: int = EPOCHS,
 ) -> Layers:
     """Fit the members side by side, which differ in their weights and in the order of the rows.
 
@@ -54,7 +54,7 @@ def mlp(
         lr=rate,
         fused=True,
     )
-    n, epochs = len(y), epochs or EPOCHS
+    n = len(y)
     steps = epochs * -(-n // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
     for _ in range(epochs):
