@@ -125,7 +125,7 @@ def fit(
         data: whatever `read_table` reads.
         target: property to learn.
         out: run folder to write.
-        budget: ``90s``, ``30m``, ``2h`` or seconds; by default 3 minutes and one for 100 rows.
+        budget: ``90s``, ``30m``, ``2h`` or seconds; by default 5 minutes and one for 50 rows.
         candidates: names of families, or ``all``; a list, or one text with commas.
         sources: trained models from which is transferred: run folders, ``zoo:NAME``, ``zoo:*``.
         unit: unit of the target, where the data does not say it.

@@ -127,12 +127,12 @@ def seconds_of(text: str) -> float:
 
 
 def default_budget(rows: int) -> float:
-    """Return the seconds for so many rows: 3 minutes, and one more for 100 rows, at most an hour.
+    """Return the seconds for so many rows: 5 minutes, and one more for 50 rows, at most an hour.
 
     >>> default_budget(300), default_budget(1250)
-    (360.0, 900.0)
+    (660.0, 1800.0)
     """
-    return 60.0 * min(3 + rows // 100, 60)
+    return 60.0 * min(5 + rows // 50, 60)
 
 
 def make_plan(
