@@ -214,8 +214,7 @@ def _networks(
         fitting = [epochs for epochs in EPOCHS if costs[epochs] <= purse]
         if fitting and fitting[0] >= ENOUGH:
             return chosen, fitting[0], costs[fitting[0]]
-        costs_of = {c.name: training_cost(problem, c, 1.0, ENOUGH) for c in chosen}
-        chosen.remove(max(reversed(chosen), key=lambda c: costs_of[c.name]))
+        chosen.remove(max(reversed(chosen), key=lambda c: training_cost(problem, c, 1.0, ENOUGH)))
     return [], 0, 0.0
 
 

@@ -99,11 +99,10 @@ def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
 
 def constant_error(problem: Problem) -> float:
     """Return the outer error of the median of the other rows."""
-    errors = [
-        np.abs(problem.labels[problem.outside((outer,))] - np.median(problem.labels[rows]))
-        for outer in range(FOLDS)
-        for rows in [problem.inside((outer,))]
-    ]
+    labels, errors = problem.labels, []
+    for outer in range(FOLDS):
+        median = np.median(labels[problem.inside((outer,))])
+        errors.append(np.abs(labels[problem.outside((outer,))] - median))
     return float(np.concatenate(errors).mean())
 
 
