@@ -21,8 +21,8 @@ import pandas as pd
 
 from epitaxy.fitting.fit import Fitted, fit
 from epitaxy.fitting.folds import FOLDS
-from epitaxy.fitting.score import interval_of_new_rows
 from epitaxy.recipes.predict import predict
+from epitaxy.results.intervals import interval_of_new_rows
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
 

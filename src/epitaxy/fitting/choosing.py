@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from epitaxy.fitting.score import group_error
+from epitaxy.results.intervals import group_error
 
 ROUNDS = 12
 """Additions to a blend; weights are multiples of one over their number."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from epitaxy.checkpoints.learned import all_learned, read_learned
 from epitaxy.fitting.folds import FEWEST_ROWS
-from epitaxy.fitting.score import score
+from epitaxy.results.intervals import score
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")

@@ -10,8 +10,8 @@ from epitaxy.fitting.bundling import Handed, blends_of
 from epitaxy.fitting.folds import FOLDS
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested
-from epitaxy.fitting.score import Score, difference
 from epitaxy.reports.numbers import interval_text, with_unit
+from epitaxy.results.intervals import Score, difference
 
 PLAIN = "The model handed over uses no transfer."
 

@@ -18,11 +18,11 @@ from epitaxy.fitting.leaks import of_new_compositions
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, mean_errors
 from epitaxy.fitting.repeats import Repeat, merged
-from epitaxy.fitting.score import score
 from epitaxy.fitting.setting_up import Ready
 from epitaxy.fitting.verdict import Verdict, judge
 from epitaxy.recipes.data import write_dropped
 from epitaxy.reports.run_report import write_run_report
+from epitaxy.results.intervals import score
 from epitaxy.results.metrics import bounds_coverage, metrics
 from epitaxy.results.predictions import write_predictions
 

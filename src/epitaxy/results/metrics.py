@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from epitaxy.results.bootstrap import mean_interval
+from epitaxy.results.intervals import score
 from epitaxy.results.predictions import SPLITS, known_rows
 
 
@@ -62,11 +62,11 @@ def rescaled(numbers: Mapping[str, Any], units: float) -> dict[str, Any]:
 
 
 def mae_interval(
-    predictions: pd.DataFrame, split: str, property_name: str | None = None, *, seed: int = 0
+    predictions: pd.DataFrame, split: str, property_name: str | None = None
 ) -> tuple[float, float] | None:
     """95 % bootstrap interval of the mean absolute error, in the unit of the property.
 
-    The crystals are drawn with replacement (see `bootstrap.mean_interval`): the interval says how
+    The crystals are drawn with replacement (see `intervals.score`): the interval says how
     much the MAE would vary with other test crystals of the same kind, not with another training.
 
     Returns:
@@ -76,7 +76,7 @@ def mae_interval(
         InputError: the property is not in the frame.
     """
     rows = known_rows(predictions, split, property_name)
-    return mean_interval((rows["y_pred"] - rows["y_true"]).abs().to_numpy(), seed=seed)
+    return score((rows["y_pred"] - rows["y_true"]).abs().to_numpy()).known if len(rows) else None
 
 
 def bounds_coverage(

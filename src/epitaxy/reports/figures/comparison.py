@@ -21,8 +21,8 @@ from epitaxy.reports.style import (
     square_limits,
     styled,
 )
-from epitaxy.results.bootstrap import mean_interval
 from epitaxy.results.comparison import Comparison, paired_rows
+from epitaxy.results.intervals import score
 
 MOST_CONNECTIONS = 300
 """With more crystals than this the lines between the two models would hide the points."""
@@ -72,8 +72,8 @@ def _bars(axes: Axes, pairs: pd.DataFrame, series: tuple[Series, Series]) -> Non
     top = 0.0
     for place, (one, column) in enumerate(zip(series, ("y_first", "y_second"), strict=True)):
         errors = (pairs[column] - pairs["y_true"]).abs().to_numpy()
-        mae = float(errors.mean())
-        low, high = mean_interval(errors) or (mae, mae)
+        mae, (low, high) = score(errors)
+        high = high if np.isfinite(high) else mae
         axes.bar(
             [place],
             [mae],
