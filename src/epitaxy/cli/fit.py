@@ -20,6 +20,13 @@ def command(
     sources: Annotated[
         str, typer.Option(help="Trained models: run folders, zoo:NAME, zoo:*, with commas.")
     ] = "zoo:*",
+    expect: Annotated[
+        str,
+        typer.Option(
+            help="Crystals to be predicted: unknown to all sources, related (one knows a related "
+            "property of them), or any."
+        ),
+    ] = "unknown",
     unit: o.Unit = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     threads: Annotated[
@@ -29,6 +36,9 @@ def command(
         int | None, typer.Option(help="Of everything, with other folds; 1 to 3 by the budget.")
     ] = None,
     *,
+    trust_sources: Annotated[
+        bool, typer.Option(help="Let sources compete that do not say what they have learned.")
+    ] = False,
     tune: Annotated[
         bool, typer.Option(help="Also seek hyperparameters of the best candidates (Optuna).")
     ] = False,
@@ -42,6 +52,8 @@ def command(
         "budget": budget,
         "candidates": candidates,
         "sources": sources,
+        "trust_sources": trust_sources,
+        "expect": expect,
         "unit": unit,
         "seed": seed,
         "threads": threads,

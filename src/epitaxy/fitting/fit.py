@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from epitaxy.core.errors import InputError
@@ -20,8 +21,10 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.candidates import FAMILIES
+from epitaxy.fitting.problem import UNKNOWN
 from epitaxy.fitting.plan import PATIENCE, Plan, default_budget, make_plan, seconds_of
 from epitaxy.fitting.repeats import run_repeats
+from epitaxy.fitting.scoring import error_lines
 from epitaxy.fitting.setting_up import Ready, chosen_families, read_labelled, set_up
 from epitaxy.fitting.tuning import require_optuna
 from epitaxy.fitting.writing import CANDIDATES, SCORE, write_fit
@@ -49,13 +52,17 @@ class Fitted:
 
     @property
     def mae(self) -> float:
-        """Mean absolute error on rows that took no part in anything, physical units."""
-        return float(self.score["mae"])
+        """Mean absolute error on crystals never used for training or model selection.
+
+        NaN where those of the kind that will be predicted are too few to tell it; errors on other
+        kinds are in ``score["by_kind"]``.
+        """
+        return np.nan if self.score["mae"] is None else float(self.score["mae"])
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of `mae`."""
-        low, high = self.score["mae_interval"]
+        low, high = self.score["mae_interval"] or (np.nan, np.nan)
         return float(low), float(high)
 
     @property
@@ -77,14 +84,9 @@ class Fitted:
         """Return the outcome in words, the outer error first."""
         unit, found = str(self.score["unit"]), self.score
         lines = [
+            *error_lines(found),
             (
-                "Mean absolute error on crystals that took no part in any choice: "
-                f"{with_unit(self.mae, unit, 3)} "
-                f"(95 % interval {interval_text(self.interval, unit)}; n = {found['n']})."
-            ),
-            f"A constant would have {with_unit(found['constant_mae'], unit, 3)}.",
-            (
-                f"{100 * found['coverage']:.0f} % of these values lie within the "
+                f"{100 * found['coverage']:.0f} % of the values lie within the "
                 f"{100 * COVERAGE:.0f} % intervals."
             ),
         ]
@@ -107,6 +109,8 @@ def fit(
     budget: str | float | None = None,
     candidates: str | Sequence[str] = "all",
     sources: str | Sequence[str | Path] = "zoo:*",
+    trust_sources: bool = False,
+    expect: str = UNKNOWN,
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -128,6 +132,11 @@ def fit(
         budget: ``90s``, ``30m``, ``2h`` or seconds; by default 5 minutes and one for 50 rows.
         candidates: names of families, or ``all``; a list, or one text with commas.
         sources: trained models from which is transferred: run folders, ``zoo:NAME``, ``zoo:*``.
+        trust_sources: let sources compete that do not say what they have learned; otherwise they
+            are scored apart.
+        expect: which crystals will be predicted, and hence choose the model and give its error:
+            materials that no source has seen (``unknown``), those of which one knows a related
+            property (``related``), or both (``any``).
         unit: unit of the target, where the data does not say it.
         seed: seed of everything random.
         threads: processes that work at a time; by default one per core.
@@ -146,6 +155,7 @@ def fit(
     out = check_output_folder(out)
     settings: dict[str, Any] = {"budget": budget, "candidates": candidates, "sources": sources}
     settings |= {"repeats": repeats, "tune": tune}
+    settings |= {"trust_sources": trust_sources, "expect": expect}
     made = prepare_fit(data, target, unit=unit, seed=seed, threads=threads, **settings)
     ready, plan = made.ready, made.plan
     config = _config(data, made, tuned=tune)
@@ -204,6 +214,8 @@ def prepare_fit(
     budget: str | float | None = None,
     candidates: str | Sequence[str] = "all",
     sources: str | Sequence[str | Path] = "zoo:*",
+    trust_sources: bool = False,
+    expect: str = UNKNOWN,
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -229,7 +241,14 @@ def prepare_fit(
     for line in said:
         logger.info("%s", line)
     needs_sources = any(FAMILIES[name].transfers for name in families)
-    ready = set_up(table, target, sources if needs_sources else (), seed)
+    ready = set_up(
+        table,
+        target,
+        sources if needs_sources else (),
+        seed,
+        expect=expect,
+        trust_sources=trust_sources,
+    )
     seconds = wanted or default_budget(len(ready.problem.table))
     plan = make_plan(ready.problem, families, seconds, workers, repeats=repeats, tune=tune)
     planned = [f"budget         {seconds:.0f} s on {workers} cores", *plan.lines()]
@@ -245,7 +264,8 @@ def _seconds(budget: str | float) -> float:
 def _config(data: str | Path | StructureTable, made: Prepared, *, tuned: bool) -> dict[str, Any]:
     problem, plan, weights = made.ready.problem, made.plan, made.ready.weights
     sources = {
-        name: {"from": where, "weights": weights[name]} for name, where in problem.sources.items()
+        name: {"from": where, "weights": weights[name]}
+        for name, where in (problem.sources | problem.apart).items()
     }
     return {
         "command": "fit",
@@ -257,6 +277,8 @@ def _config(data: str | Path | StructureTable, made: Prepared, *, tuned: bool) -
         "repeats": plan.repeats,
         "tune": tuned,
         "seed": problem.seed,
+        "expect": problem.expected,
+        "scored_apart": sorted(problem.apart.values()),
         "candidates": made.families,
         "sources": sources,
         "plan": plan.lines(),

@@ -20,7 +20,7 @@ from epitaxy.fitting.tuning import Search, Tuned, tune
 from epitaxy.reports.numbers import with_unit
 
 logger = logging.getLogger("epitaxy")
-NOTHING = Guarded({}, {}, transfers=False, gain=0.0, error_of_gain=0.0)
+NOTHING = Guarded({}, {}, transfers=False, free={})
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Nested:
     """(n,) predictions of what was chosen, guard included."""
     plain: np.ndarray
     """(n,) predictions of the best without transfer."""
+    free: np.ndarray
+    """(n,) predictions of the best with it, whether it was taken or not."""
+    apart: np.ndarray | None = None
+    """(n,) predictions of the best where sources count that may know everything."""
     tuned: tuple[Tuned, ...] = ()
     """Searches for hyperparameters, each inside one outer fold."""
 
@@ -70,10 +74,17 @@ def nested(problem: Problem, plan: Plan, runner: Runner) -> Nested:
         tuned += more
     runner.do(finals(outer), "Training what was chosen", note=best_so_far(problem, outer))
     outer = [replace(fold, choice=_trained_choice(runner, fold)) for fold in outer]
-    chosen = [outer_predictions(problem, runner, fold, fold.choice.chosen) for fold in outer]
-    plain = [outer_predictions(problem, runner, fold, fold.choice.plain) for fold in outer]
-    found, without = (_gathered(problem, parts) for parts in (chosen, plain))
-    return Nested(tuple(outer), found, without, tuple(tuned))
+    chosen, plain, free, apart = (
+        _gathered(problem, [outer_predictions(problem, runner, f, b) for f, b in _blends(outer, k)])
+        for k in ("chosen", "plain", "free", "apart")
+    )
+    return Nested(tuple(outer), chosen, plain, free, apart if problem.apart else None, tuple(tuned))
+
+
+def _blends(outer: Sequence[OuterFold], kind: str) -> list[tuple[OuterFold, Blend]]:
+    """Return the outer folds with their blends of a kind, where they have one."""
+    found = [(fold, getattr(fold.choice, kind)) for fold in outer]
+    return [(fold, blend) for fold, blend in found if blend]
 
 
 def shallow_entrants(problem: Problem, plan: Plan) -> list[list[Entrant]]:
@@ -189,8 +200,7 @@ def network_entrants(
 
 def best_transform(fold: OuterFold) -> str:
     """Return the learning scale of the best shallow variant of an outer fold."""
-    name = min(fold.errors, key=lambda n: (fold.errors[n], n))
-    return fold.variants[name].transform
+    return fold.variants[min(fold.errors, key=lambda n: (fold.errors[n], n))].transform
 
 
 def finalists(fold: OuterFold, number: int) -> list[Candidate]:
@@ -225,10 +235,11 @@ def judged(
     found = {e.variant.name: _inside(problem, runner, number, e) for e in entrants}
     predictions = {name: p[rows] for name, p in found.items() if p is not None}
     groups = [problem.table.formulas[row] for row in rows.tolist()]
-    inner = Inner(problem.labels[rows], groups, predictions)
+    inner = Inner(problem.labels[rows], groups, predictions, problem.judges[rows])
     variants = {e.variant.name: e.variant for e in entrants if e.variant.name in predictions}
     transferring = {name for name, variant in variants.items() if variant.transfers}
-    choice = guarded(inner, transferring) if choose else NOTHING
+    apart = {name for name, variant in variants.items() if variant.reads(problem.apart)}
+    choice = guarded(inner, transferring, apart) if choose else NOTHING
     return OuterFold(number, variants, inner.errors(), choice, inner)
 
 
@@ -237,7 +248,7 @@ def finals(outer: Sequence[OuterFold]) -> list[Task]:
     return [
         fold.variants[name].task((fold.number,))
         for fold in outer
-        for name in sorted({*fold.choice.chosen, *fold.choice.plain})
+        for name in sorted(fold.choice.members)
     ]
 
 
@@ -286,8 +297,9 @@ def mean_errors(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _trained_choice(runner: Runner, fold: OuterFold) -> Guarded:
-    chosen, plain = (trained(runner, fold, b) for b in (fold.choice.chosen, fold.choice.plain))
-    return fold.choice._replace(chosen=chosen, plain=plain)
+    kinds = ("chosen", "plain", "free", "apart")
+    found = {k: trained(runner, fold, b) for k in kinds if (b := getattr(fold.choice, k))}
+    return fold.choice._replace(**found)
 
 
 def _inside(problem: Problem, runner: Runner, number: int, entrant: Entrant) -> np.ndarray | None:

@@ -72,6 +72,8 @@ def merged(repeats: Sequence[Repeat]) -> Nested:
         tuple(fold for outcome in outcomes for fold in outcome.outer),
         np.mean([outcome.chosen for outcome in outcomes], axis=0),
         np.mean([outcome.plain for outcome in outcomes], axis=0),
+        np.mean([outcome.free for outcome in outcomes], axis=0),
+        None if outcomes[0].apart is None else np.mean([o.apart for o in outcomes], axis=0),
         tuple(found for outcome in outcomes for found in outcome.tuned),
     )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from epitaxy.batches.inputs import build_inputs
+from epitaxy.checkpoints.relations import Relation
 from epitaxy.checkpoints.model_files import load_model, model_folder, named_models
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import cache_folder
@@ -18,7 +19,7 @@ from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.folds import composition_folds
 from epitaxy.fitting.leaks import usable_sources
-from epitaxy.fitting.problem import SCRATCH, Problem
+from epitaxy.fitting.problem import ANY, EXPECTED, SCRATCH, UNKNOWN, Problem
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
 from epitaxy.recipes.data import read_targets
@@ -69,9 +70,23 @@ def read_labelled(
 
 
 def set_up(
-    table: StructureTable, target: str, sources: str | Sequence[str | Path], seed: int
+    table: StructureTable,
+    target: str,
+    sources: str | Sequence[str | Path],
+    seed: int,
+    *,
+    expect: str = UNKNOWN,
+    trust_sources: bool = False,
 ) -> Ready:
     """Describe and embed all labelled crystals and divide them into folds.
+
+    Args:
+        table: crystals.
+        target: property to learn.
+        sources: trained models from which may be transferred.
+        seed: seed of everything random.
+        expect: kind of crystals that will be predicted, of `EXPECTED` or `ANY`.
+        trust_sources: see `usable_sources`.
 
     Raises:
         InputError: there are too few usable crystals, or a source is no model.
@@ -79,7 +94,10 @@ def set_up(
     has_label = np.isfinite(table.column(target))
     without = [Dropped(str(i), "no label") for i in table.ids[~has_label]]
     labelled = table.select(has_label)
-    models, known, told = usable_sources(named_models(sources), labelled, target)
+    if expect not in (*EXPECTED, ANY):
+        raise unknown("kind of crystals", expect, [*EXPECTED, ANY])
+    found_sources = usable_sources(named_models(sources), labelled, target, trust=trust_sources)
+    models = found_sources.models | found_sources.apart
     for name in set(models) & set(DESCRIPTORS):
         raise InputError(f"The source {models[name]!r} has the name of a descriptor; rename it.")
     loaded = {name: load_model(where) for name, where in models.items()}
@@ -88,18 +106,30 @@ def set_up(
     )
     found = feature_blocks(labelled, DESCRIPTORS, loaded, cache=cache_folder() / "graphs")
     usable = labelled.select(found.rows)
-    folds = composition_folds(usable.formulas, seed, known[found.rows])
+    kinds = found_sources.kinds[found.rows]
+    folds = composition_folds(usable.formulas, seed, kinds == Relation.SAME)
     speeds = {
         name: _speed(model.architecture, model.encoder, usable) for name, model in loaded.items()
     }
     scratch = ENCODERS[SCRATCH]()
     speeds[SCRATCH] = _speed(SCRATCH, scratch, usable)
-    problem = Problem(usable, folds, found.values, models, seed, speeds)
+    problem = Problem(
+        usable,
+        folds,
+        found.values,
+        found_sources.models,
+        seed,
+        speeds,
+        apart=found_sources.apart,
+        kinds=kinds,
+        expected=expect,
+    )
     weights = {
         name: content_hash((model_folder(where) / "model.safetensors").read_bytes())
         for name, where in models.items()
     }
-    return Ready(problem, (*table.dropped, *without, *found.failures), weights, told)
+    dropped = (*table.dropped, *without, *found.failures)
+    return Ready(problem, dropped, weights, found_sources.told)
 
 
 def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:

@@ -58,9 +58,9 @@ class Labelled:
     def learned(self) -> Learned:
         """Return the labels of training and validation, and what is inherited."""
         ids = [*self.ids("train"), *self.ids("val")]
-        formulas = [self.table.formulas[row] for row in self.table.rows_of(ids)]
         labels = np.concatenate([self.labels("train"), self.labels("val")])
-        return Learned.from_labels(formulas, labels, list(self.specs)) | self.inherited
+        seen = self.table.select(self.table.rows_of(ids))
+        return Learned.of_table(seen, labels, list(self.specs)) | self.inherited
 
     def fit_scalers(self, scaling: str) -> dict[str, TargetScaler]:
         """Fit one scaler per property on the training part, or take those of the source model.
