@@ -20,6 +20,7 @@ def command(
     sources: Annotated[
         str, typer.Option(help="Trained models: run folders, zoo:NAME, zoo:*, with commas.")
     ] = "zoo:*",
+    group_by: o.GroupBy = "auto",
     unit: o.Unit = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     threads: Annotated[
@@ -42,6 +43,7 @@ def command(
         "budget": budget,
         "candidates": candidates,
         "sources": sources,
+        "group_by": group_by,
         "unit": unit,
         "seed": seed,
         "threads": threads,

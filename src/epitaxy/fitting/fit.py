@@ -29,6 +29,7 @@ from epitaxy.recipes.data import data_name
 from epitaxy.recipes.workspace import CONFIG, is_finished, workspace
 from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.predictions import read_predictions
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.table import StructureTable
 from epitaxy.structures.understanding import understand
 
@@ -107,6 +108,7 @@ def fit(
     budget: str | float | None = None,
     candidates: str | Sequence[str] = "all",
     sources: str | Sequence[str | Path] = "zoo:*",
+    group_by: str = AUTO,
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -116,10 +118,10 @@ def fit(
 ) -> Fitted:
     """Try many ways of learning a property, and hand over the best with its honest error.
 
-    Five outer folds, crystals of one composition always in one of them. Inside each, candidates
-    compete on inner folds; the choice is trained on all rows outside the outer fold and predicts
-    the rows inside it, which took no part in anything. The models of the five folds, and of all
-    repeats with other folds, together are what is handed over.
+    Five outer folds, crystals of one composition (or whatever ``group_by`` says) always in one of
+    them. Inside each, candidates compete on inner folds; the choice is trained on all rows outside
+    the outer fold and predicts the rows inside it, which took no part in anything. The models of
+    the five folds, and of all repeats with other folds, together are what is handed over.
 
     Args:
         data: whatever `read_table` reads.
@@ -128,11 +130,13 @@ def fit(
         budget: ``90s``, ``30m``, ``2h`` or seconds; by default 5 minutes and one for 50 rows.
         candidates: names of families, or ``all``; a list, or one text with commas.
         sources: trained models from which is transferred: run folders, ``zoo:NAME``, ``zoo:*``.
+        group_by: what stays together in a fold: ``auto``, ``formula``, ``system``, ``prototype``,
+            ``structure``, ``none`` or a column, see `choose_grouping`.
         unit: unit of the target, where the data does not say it.
         seed: seed of everything random.
         threads: processes that work at a time; by default one per core.
-        repeats: of the whole protocol, with other compositions in the folds; the budget is divided
-            among them. By default as many, up to three, as leave each what it would be alone.
+        repeats: of the whole protocol, with other folds; the budget is divided among them. By
+            default as many, up to three, as leave each what it would be alone.
         tune: also seek hyperparameters of the best candidates inside each outer fold; needs the
             extra ``tune``.
         overwrite: replace a finished run with other settings.
@@ -145,7 +149,7 @@ def fit(
     """
     out = check_output_folder(out)
     settings: dict[str, Any] = {"budget": budget, "candidates": candidates, "sources": sources}
-    settings |= {"repeats": repeats, "tune": tune}
+    settings |= {"repeats": repeats, "tune": tune, "group_by": group_by}
     made = prepare_fit(data, target, unit=unit, seed=seed, threads=threads, **settings)
     ready, plan = made.ready, made.plan
     config = _config(data, made, tuned=tune)
@@ -204,6 +208,7 @@ def prepare_fit(
     budget: str | float | None = None,
     candidates: str | Sequence[str] = "all",
     sources: str | Sequence[str | Path] = "zoo:*",
+    group_by: str = AUTO,
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -224,18 +229,19 @@ def prepare_fit(
     if tune:
         require_optuna()
     wanted = None if budget is None else _seconds(budget)
-    table = read_labelled(data, target, unit)
+    table = read_labelled(data, target, unit, group_by)
     said = understand(table, target).lines()
     for line in said:
         logger.info("%s", line)
     needs_sources = any(FAMILIES[name].transfers for name in families)
-    ready = set_up(table, target, sources if needs_sources else (), seed)
+    ready = set_up(table, target, sources if needs_sources else (), seed, group_by=group_by)
     seconds = wanted or default_budget(len(ready.problem.table))
     plan = make_plan(ready.problem, families, seconds, workers, repeats=repeats, tune=tune)
     planned = [f"budget         {seconds:.0f} s on {workers} cores", *plan.lines()]
     for line in planned:
         logger.info("%s", line)
-    return Prepared(ready, families, plan, seconds, workers, [*said, *planned])
+    grouped = f"groups         {ready.grouping.sentence}"
+    return Prepared(ready, families, plan, seconds, workers, [*said, grouped, *planned])
 
 
 def _seconds(budget: str | float) -> float:
@@ -256,6 +262,7 @@ def _config(data: str | Path | StructureTable, made: Prepared, *, tuned: bool) -
         "threads": made.threads,
         "repeats": plan.repeats,
         "tune": tuned,
+        "group_by": made.ready.grouping.by,
         "seed": problem.seed,
         "candidates": made.families,
         "sources": sources,

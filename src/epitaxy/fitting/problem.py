@@ -37,6 +37,8 @@ class Problem:
     sources: Mapping[str, str]
     """Name of a source model -> run folder or ``zoo:NAME``."""
     seed: int
+    groups: Sequence[str] = field(kw_only=True)
+    """(n,): rows with equal labels are alike and always together, see `group_labels`."""
     speeds: Mapping[str, float] = field(default_factory=dict)
     """Name of a source, or `SCRATCH` -> seconds per crystal and epoch of training all of it."""
 
@@ -86,6 +88,11 @@ class Problem:
         """Compositions of the rows that are held out once."""
         return [self.table.formulas[row] for row in self.scored.tolist()]
 
+    @property
+    def scored_groups(self) -> list[str]:
+        """Groups of the rows that are held out once."""
+        return [self.groups[row] for row in self.scored.tolist()]
+
     def select(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the blocks of some rows."""
         return {name: block[rows] for name, block in self.blocks.items()}
@@ -120,7 +127,7 @@ class Problem:
             arrays = {f"block {name}": block for name, block in self.blocks.items()}
             np.savez(file, allow_pickle=False, **arrays)
         note = {"folds": self.folds.tolist(), "sources": dict(self.sources), "seed": self.seed}
-        note["speeds"] = dict(self.speeds)
+        note |= {"speeds": dict(self.speeds), "groups": list(self.groups)}
         write_json(folder / SETTINGS, note)
 
 
@@ -132,5 +139,11 @@ def open_problem(folder: Path) -> Problem:
         blocks = {name.removeprefix("block "): file[name] for name in file.files}
     table = read(str(folder / TABLE)).table
     return Problem(
-        table, np.array(note["folds"]), blocks, note["sources"], note["seed"], note["speeds"]
+        table,
+        np.array(note["folds"]),
+        blocks,
+        note["sources"],
+        note["seed"],
+        note["speeds"],
+        groups=note["groups"],
     )

@@ -224,7 +224,7 @@ def judged(
     rows = problem.inside((number,))
     found = {e.variant.name: _inside(problem, runner, number, e) for e in entrants}
     predictions = {name: p[rows] for name, p in found.items() if p is not None}
-    groups = [problem.table.formulas[row] for row in rows.tolist()]
+    groups = [problem.groups[row] for row in rows.tolist()]
     inner = Inner(problem.labels[rows], groups, predictions)
     variants = {e.variant.name: e.variant for e in entrants if e.variant.name in predictions}
     transferring = {name for name, variant in variants.items() if variant.transfers}

@@ -16,12 +16,14 @@ from epitaxy.core.files import cache_folder
 from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates import FAMILIES
-from epitaxy.fitting.folds import composition_folds
+from epitaxy.fitting.folds import FOLDS, group_folds
 from epitaxy.fitting.leaks import usable_sources
 from epitaxy.fitting.problem import SCRATCH, Problem
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
 from epitaxy.recipes.data import read_targets
+from epitaxy.structures.grouping import AUTO, Grouping, choose_grouping
+from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -42,6 +44,8 @@ class Ready(NamedTuple):
     """Name of a source -> hash of its weights."""
     told: tuple[str, ...]
     """Sentences about sources that know answers."""
+    grouping: Grouping
+    """What stays together in a fold."""
 
 
 def chosen_families(candidates: str | Sequence[str]) -> list[str]:
@@ -61,20 +65,26 @@ def chosen_families(candidates: str | Sequence[str]) -> list[str]:
 
 
 def read_labelled(
-    data: str | Path | StructureTable, target: str, unit: str | None
+    data: str | Path | StructureTable, target: str, unit: str | None, group_by: str
 ) -> StructureTable:
-    """Read the crystals and the target; rows without a value are kept."""
-    table, _ = read_targets(data, [target], "physical", unit=unit)
+    """Read the crystals, the target and a column of groups; rows without a value are kept."""
+    table, _ = read_targets(data, [target], "physical", group_by, unit=unit)
     return table
 
 
 def set_up(
-    table: StructureTable, target: str, sources: str | Sequence[str | Path], seed: int
+    table: StructureTable,
+    target: str,
+    sources: str | Sequence[str | Path],
+    seed: int,
+    *,
+    group_by: str = AUTO,
 ) -> Ready:
     """Describe and embed all labelled crystals and divide them into folds.
 
     Raises:
-        InputError: there are too few usable crystals, or a source is no model.
+        InputError: there are too few usable crystals, a source is no model, or there is no such
+            grouping.
     """
     has_label = np.isfinite(table.column(target))
     without = [Dropped(str(i), "no label") for i in table.ids[~has_label]]
@@ -88,18 +98,23 @@ def set_up(
     )
     found = feature_blocks(labelled, DESCRIPTORS, loaded, cache=cache_folder() / "graphs")
     usable = labelled.select(found.rows)
-    folds = composition_folds(usable.formulas, seed, known[found.rows])
+    grouping = choose_grouping(usable, group_by, fewest=2 * FOLDS)
+    usable = read_table(usable, target=target)
+    groups = np.asarray(grouping.labels)
+    # Beside a row that is known, those of its group are not new either.
+    known = np.isin(groups, groups[known[found.rows]])
+    folds = group_folds(grouping.labels, seed, known, grouping.kind)
     speeds = {
         name: _speed(model.architecture, model.encoder, usable) for name, model in loaded.items()
     }
     scratch = ENCODERS[SCRATCH]()
     speeds[SCRATCH] = _speed(SCRATCH, scratch, usable)
-    problem = Problem(usable, folds, found.values, models, seed, speeds)
+    problem = Problem(usable, folds, found.values, models, seed, speeds, groups=grouping.labels)
     weights = {
         name: content_hash((model_folder(where) / "model.safetensors").read_bytes())
         for name, where in models.items()
     }
-    return Ready(problem, (*table.dropped, *without, *found.failures), weights, told)
+    return Ready(problem, (*table.dropped, *without, *found.failures), weights, told, grouping)
 
 
 def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:

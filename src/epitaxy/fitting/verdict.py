@@ -71,7 +71,7 @@ def _compared(problem: Problem, outcome: Nested) -> tuple[Score, str]:
     unit = problem.spec.unit
     found = (outcome.chosen, outcome.plain)
     errors, plain = (np.abs(p - problem.labels)[problem.scored] for p in found)
-    change = difference(errors, plain, problem.scored_formulas, FOLDS)
+    change = difference(errors, plain, problem.scored_groups, FOLDS)
     return change, (
         f"on the outer rows the error with it is {with_unit(float(errors.mean()), unit, 3)}, "
         f"without it {with_unit(float(plain.mean()), unit, 3)} (difference "

@@ -114,7 +114,7 @@ def _score(
 ) -> dict[str, Any]:
     errors = (frame["y_pred"] - frame["y_true"]).abs().to_numpy()
     formulas = problem.scored_formulas
-    found = score(errors, formulas, FOLDS)
+    found = score(errors, problem.scored_groups, FOLDS)
     covered = bounds_coverage(frame, "test")
     assert covered is not None
     return {
