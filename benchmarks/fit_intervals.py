@@ -18,7 +18,7 @@ import numpy as np
 
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates.shallow import fit_shallow
-from epitaxy.fitting.folds import FOLDS, composition_folds
+from epitaxy.fitting.folds import FOLDS, group_folds
 from epitaxy.results.intervals import score
 from epitaxy.structures.reading import read_table
 
@@ -44,7 +44,7 @@ def draw(
     x, y, groups = features[own], labels[own], formulas[own].tolist()
     held, ensemble = np.full((REPEATS, n), np.nan), []
     for repeat in range(REPEATS):
-        folds = composition_folds(groups, 1000 * seed + repeat)
+        folds = group_folds(groups, 1000 * seed + repeat)
         for fold in range(FOLDS):
             seen = folds != fold
             model = fit_shallow(

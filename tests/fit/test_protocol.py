@@ -7,7 +7,7 @@ import pytest
 
 from epitaxy.core.errors import InputError
 from epitaxy.fitting.choosing import Inner, blend, guarded, mixed
-from epitaxy.fitting.folds import FOLDS, composition_folds, pairs, partners
+from epitaxy.fitting.folds import FOLDS, group_folds, pairs, partners
 from epitaxy.fitting.plan import default_budget, make_plan, seconds_of
 
 RNG = np.random.default_rng(1)
@@ -15,18 +15,18 @@ RNG = np.random.default_rng(1)
 
 def test_equal_compositions_never_straddle_folds():
     formulas = [f"A{n}" for n in RNG.integers(0, 40, 200)]
-    folds = composition_folds(formulas, 3)
+    folds = group_folds(formulas, 3)
     of = {}
     for formula, fold in zip(formulas, folds.tolist(), strict=True):
         assert of.setdefault(formula, fold) == fold
     assert np.ptp(np.bincount(folds)) <= 10
-    assert not np.array_equal(folds, composition_folds(formulas, 4))
+    assert not np.array_equal(folds, group_folds(formulas, 4))
 
 
 @pytest.mark.parametrize(("rows", "compositions"), [(19, 19), (60, 9)])
 def test_too_little_data_is_refused(rows, compositions):
     with pytest.raises(InputError, match="an honest score needs at least 20 of 10"):
-        composition_folds([f"A{i % compositions}" for i in range(rows)], 0)
+        group_folds([f"A{i % compositions}" for i in range(rows)], 0)
 
 
 @pytest.mark.parametrize("how", ["all", "ring", "cover"])

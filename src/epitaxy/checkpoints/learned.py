@@ -86,7 +86,7 @@ class Entry:
         if (known != UNTOLD).all():
             asked = materials.structures(rows, self.salt)
             if len(np.unique(asked)) > 1:
-                return np.isin(asked, known) | (asked == UNTOLD)
+                return np.asarray(np.isin(asked, known) | (asked == UNTOLD))
         if len(rows) <= max(2 * int(mine.sum()), AMBIGUOUS):
             return np.ones(len(rows), dtype=bool)
         if self.values is None:
@@ -149,29 +149,17 @@ class Learned:
 
     def write(self, folder: Path) -> None:
         """Write ``learned.safetensors``: arrays of each property."""
-        self._write(folder / FILE)
+        _write(self, folder / FILE)
 
     def write_fingerprint(self, folder: Path) -> None:
         """Write ``fingerprint.safetensors``, which tells of a material whether it was learned.
 
         Compositions and structures are hashed with a key that stands in the file, and there are no
-        values. Who has the file can ask of any composition that comes to mind
-        whether it is among them, and of which property; it cannot be listed otherwise.
+        values. Who has the file can ask of any composition that comes to mind whether it is among
+        them, and of which property; it cannot be listed otherwise.
         """
         hidden = {name: _hidden(entry) for name, entry in self.of.items()}
-        Learned(hidden, self.is_complete)._write(folder / FINGERPRINT)
-
-    def _write(self, path: Path) -> None:
-        arrays = {}
-        for name, entry in self.of.items():
-            arrays[f"{name}/compositions"] = entry.compositions
-            arrays[f"{name}/structures"] = entry.structures
-            if entry.values is not None:
-                arrays[f"{name}/values"] = entry.values
-        salts = {name: entry.salt.hex() for name, entry in self.of.items() if entry.salt}
-        about = {"salts": json.dumps(salts), "complete": json.dumps(self.is_complete)}
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(save(arrays, about))
+        _write(Learned(hidden, self.is_complete), folder / FINGERPRINT)
 
     def knows(self, formulas: Sequence[str]) -> np.ndarray:
         """Tell of which compositions any value was learned, (n,) bool."""
@@ -220,6 +208,19 @@ def all_learned(models: Iterable[str | Path]) -> Learned:
     return joined
 
 
+def _write(learned: Learned, path: Path) -> None:
+    arrays = {}
+    for name, entry in learned.of.items():
+        arrays[f"{name}/compositions"] = entry.compositions
+        arrays[f"{name}/structures"] = entry.structures
+        if entry.values is not None:
+            arrays[f"{name}/values"] = entry.values
+    salts = {name: entry.salt.hex() for name, entry in learned.of.items() if entry.salt}
+    about = {"salts": json.dumps(salts), "complete": json.dumps(learned.is_complete)}
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(save(arrays, about))
+
+
 def _parsed(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> Learned:
     salts = json.loads(about.get("salts", "{}"))
     entries = {}
@@ -241,8 +242,8 @@ def _entry(keys: np.ndarray, structures: np.ndarray, values: np.ndarray) -> Entr
     rows = np.empty(int(known.sum()), dtype=kinds)
     rows["key"], rows["structure"], rows["value"] = keys[known], structures[known], values[known]
     rows = np.unique(rows)
-    columns = (np.ascontiguousarray(rows[name]) for name in ("key", "structure", "value"))
-    return Entry(*columns)
+    key, structure, value = (np.ascontiguousarray(rows[name]) for name, _ in kinds)
+    return Entry(key, structure, value)
 
 
 def _hidden(entry: Entry) -> Entry:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from epitaxy.cli.options import GroupBy
 from epitaxy.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert, merge and split them.")
@@ -136,7 +137,7 @@ def split(
     method: Annotated[Method, typer.Option(help="How to split.")] = Method.random,
     k: Annotated[int, typer.Option(help="Number of folds of kfold.")] = 5,
     fractions: Annotated[str, typer.Option(help="Train, val, test of random.")] = "0.8,0.1,0.1",
-    grouped: Annotated[bool, typer.Option(help="Keep equal formulas together.")] = True,
+    group_by: GroupBy = "auto",
     seed: Seed = 0,
 ) -> None:
     """Write train, val and test ids as JSON."""
@@ -148,7 +149,7 @@ def split(
         out,
         method=method.value,
         seed=seed,
-        grouped=grouped,
+        group_by=group_by,
         k=k,
         fractions=numbers(fractions),
     )

@@ -27,6 +27,7 @@ def command(
             "property of them), or any."
         ),
     ] = "unknown",
+    group_by: o.GroupBy = "auto",
     unit: o.Unit = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     threads: Annotated[
@@ -54,6 +55,7 @@ def command(
         "sources": sources,
         "trust_sources": trust_sources,
         "expect": expect,
+        "group_by": group_by,
         "unit": unit,
         "seed": seed,
         "threads": threads,

@@ -26,6 +26,13 @@ DATA_HELP = "Table, folder of structures with a CSV, ASE database, or a named so
 Data = Annotated[str, typer.Argument(help=DATA_HELP)]
 Out = Annotated[Path, typer.Option(help="Run folder to write.")]
 Split = Annotated[str, typer.Option(help="random, random:SEED, FILE.json or FILE.json:KEY.")]
+GroupBy = Annotated[
+    str,
+    typer.Option(
+        help="What stays together where rows are drawn: auto, formula, system, prototype, "
+        "structure, none, or a column."
+    ),
+]
 Unit = Annotated[str | None, typer.Option(help="Unit of the target.")]
 Transform = Annotated[str | None, typer.Option(help="identity, log or log1p.")]
 Config = Annotated[Path | None, typer.Option(help="YAML file with training settings.")]

@@ -83,11 +83,12 @@ def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.
     calibration.save(folder)
     write_header(folder, header)
     rows = problem.scored
+    predictions = handed.predictions[rows]
+    counts = problem.judges[rows]
     bounds = bounds_of_training(
-        *(values[rows] for values in (handed.predictions, residuals, problem.folds, spread)),
-        problem.judges[rows],
+        predictions, residuals[rows], problem.folds[rows], spread[rows], counts
     )
-    return _outer_frame(problem, handed.predictions[rows], bounds)
+    return _outer_frame(problem, predictions, bounds)
 
 
 def copy_model(source: Path, target: Path) -> None:

@@ -16,7 +16,8 @@ from epitaxy.core.elements import SYMBOLS
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.folds import FOLDS
 from epitaxy.fitting.problem import Problem
-from epitaxy.reports.numbers import interval_text, with_unit
+from epitaxy.fitting.scoring import error_lines
+from epitaxy.reports.numbers import with_unit
 from epitaxy.structures.table import Dropped
 
 SHOWN = 12

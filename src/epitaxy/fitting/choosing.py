@@ -50,7 +50,7 @@ class Inner:
     labels: np.ndarray
     """(n,) physical units."""
     groups: Sequence[str]
-    """(n,) compositions."""
+    """(n,) labels of rows that are alike."""
     predictions: Mapping[str, np.ndarray]
     """Name -> (n,) predictions, NaN on rows for which the candidate was not trained."""
     judges: np.ndarray | None = None

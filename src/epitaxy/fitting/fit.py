@@ -21,8 +21,8 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.candidates import FAMILIES
-from epitaxy.fitting.problem import UNKNOWN
 from epitaxy.fitting.plan import PATIENCE, Plan, default_budget, make_plan, seconds_of
+from epitaxy.fitting.problem import UNKNOWN
 from epitaxy.fitting.repeats import run_repeats
 from epitaxy.fitting.scoring import error_lines
 from epitaxy.fitting.setting_up import Ready, chosen_families, read_labelled, set_up
@@ -30,8 +30,9 @@ from epitaxy.fitting.tuning import require_optuna
 from epitaxy.fitting.writing import CANDIDATES, SCORE, write_fit
 from epitaxy.recipes.data import data_name
 from epitaxy.recipes.workspace import CONFIG, is_finished, workspace
-from epitaxy.reports.numbers import interval_text, with_unit
+from epitaxy.reports.numbers import with_unit
 from epitaxy.results.predictions import read_predictions
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.table import StructureTable
 from epitaxy.structures.understanding import understand
 
@@ -111,6 +112,7 @@ def fit(
     sources: str | Sequence[str | Path] = "zoo:*",
     trust_sources: bool = False,
     expect: str = UNKNOWN,
+    group_by: str = AUTO,
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -120,10 +122,10 @@ def fit(
 ) -> Fitted:
     """Try many ways of learning a property, and hand over the best with its honest error.
 
-    Five outer folds, crystals of one composition always in one of them. Inside each, candidates
-    compete on inner folds; the choice is trained on all rows outside the outer fold and predicts
-    the rows inside it, which took no part in anything. The models of the five folds, and of all
-    repeats with other folds, together are what is handed over.
+    Five outer folds, crystals of one composition (or whatever ``group_by`` says) always in one of
+    them. Inside each, candidates compete on inner folds; the choice is trained on all rows outside
+    the outer fold and predicts the rows inside it, which took no part in anything. The models of
+    the five folds, and of all repeats with other folds, together are what is handed over.
 
     Args:
         data: whatever `read_table` reads.
@@ -137,11 +139,13 @@ def fit(
         expect: which crystals will be predicted, and hence choose the model and give its error:
             materials that no source has seen (``unknown``), those of which one knows a related
             property (``related``), or both (``any``).
+        group_by: what stays together in a fold: ``auto``, ``formula``, ``system``, ``prototype``,
+            ``structure``, ``none`` or a column, see `choose_grouping`.
         unit: unit of the target, where the data does not say it.
         seed: seed of everything random.
         threads: processes that work at a time; by default one per core.
-        repeats: of the whole protocol, with other compositions in the folds; the budget is divided
-            among them. By default as many, up to three, as leave each what it would be alone.
+        repeats: of the whole protocol, with other folds; the budget is divided among them. By
+            default as many, up to three, as leave each what it would be alone.
         tune: also seek hyperparameters of the best candidates inside each outer fold; needs the
             extra ``tune``.
         overwrite: replace a finished run with other settings.
@@ -155,7 +159,7 @@ def fit(
     out = check_output_folder(out)
     settings: dict[str, Any] = {"budget": budget, "candidates": candidates, "sources": sources}
     settings |= {"repeats": repeats, "tune": tune}
-    settings |= {"trust_sources": trust_sources, "expect": expect}
+    settings |= {"trust_sources": trust_sources, "expect": expect, "group_by": group_by}
     made = prepare_fit(data, target, unit=unit, seed=seed, threads=threads, **settings)
     ready, plan = made.ready, made.plan
     config = _config(data, made, tuned=tune)
@@ -216,6 +220,7 @@ def prepare_fit(
     sources: str | Sequence[str | Path] = "zoo:*",
     trust_sources: bool = False,
     expect: str = UNKNOWN,
+    group_by: str = AUTO,
     unit: str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -236,7 +241,7 @@ def prepare_fit(
     if tune:
         require_optuna()
     wanted = None if budget is None else _seconds(budget)
-    table = read_labelled(data, target, unit)
+    table = read_labelled(data, target, unit, group_by)
     said = understand(table, target).lines()
     for line in said:
         logger.info("%s", line)
@@ -248,13 +253,15 @@ def prepare_fit(
         seed,
         expect=expect,
         trust_sources=trust_sources,
+        group_by=group_by,
     )
     seconds = wanted or default_budget(len(ready.problem.table))
     plan = make_plan(ready.problem, families, seconds, workers, repeats=repeats, tune=tune)
     planned = [f"budget         {seconds:.0f} s on {workers} cores", *plan.lines()]
     for line in planned:
         logger.info("%s", line)
-    return Prepared(ready, families, plan, seconds, workers, [*said, *planned])
+    grouped = f"groups         {ready.grouping.sentence}"
+    return Prepared(ready, families, plan, seconds, workers, [*said, grouped, *planned])
 
 
 def _seconds(budget: str | float) -> float:
@@ -265,7 +272,7 @@ def _config(data: str | Path | StructureTable, made: Prepared, *, tuned: bool) -
     problem, plan, weights = made.ready.problem, made.plan, made.ready.weights
     sources = {
         name: {"from": where, "weights": weights[name]}
-        for name, where in (problem.sources | problem.apart).items()
+        for name, where in {**problem.sources, **problem.apart}.items()
     }
     return {
         "command": "fit",
@@ -276,6 +283,7 @@ def _config(data: str | Path | StructureTable, made: Prepared, *, tuned: bool) -
         "threads": made.threads,
         "repeats": plan.repeats,
         "tune": tuned,
+        "group_by": made.ready.grouping.by,
         "seed": problem.seed,
         "expect": problem.expected,
         "scored_apart": sorted(problem.apart.values()),

@@ -19,9 +19,10 @@ MOST_UNSCORED = 0.5
 """Share of the rows that may go without a score for the sake of sources."""
 FEWEST_SCORED = 2 * FEWEST_ROWS
 """Rows that are scored in any case, where there are so many."""
-UNLIKE = 0.05
-"""Level of the tests whether scored rows are like the others, and distance of the distributions of
-scored and of all rows below which a difference does not matter."""
+UNLIKE = 0.01
+"""Level of the tests whether scored rows are like the others."""
+SLIGHT = 0.05
+"""Distance of the distributions of scored and of all rows below which a difference does not matter."""
 
 
 class Usable(NamedTuple):
@@ -100,7 +101,7 @@ def unlike(labels: np.ndarray, unscored: np.ndarray) -> bool:
     """Tell whether the labels of scored rows are distributed unlike those of all rows.
 
     Two tests, each at the level `UNLIKE`: that of Kolmogorov and Smirnov, where the distance from
-    all rows is more than `UNLIKE`, too, and Fisher's of the share of zeros.
+    all rows is more than `SLIGHT`, and Fisher's of the share of zeros.
 
     Args:
         labels: (n,)
@@ -114,9 +115,9 @@ def unlike(labels: np.ndarray, unscored: np.ndarray) -> bool:
         return False
     scored, others = labels[~unscored], labels[unscored]
     distance = ks_2samp(scored, labels).statistic
-    if distance > UNLIKE and ks_2samp(scored, others).pvalue < UNLIKE:
+    if distance > SLIGHT and ks_2samp(scored, others).pvalue < UNLIKE:
         return True
-    zeros = [[int((part == 0).sum()), int((part != 0).sum())] for part in (scored, others)]
+    zeros = np.array([[(part == 0).sum(), (part != 0).sum()] for part in (scored, others)])
     return bool(fisher_exact(zeros)[1] < UNLIKE)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from epitaxy.checkpoints.relations import Relation
 from epitaxy.core.files import atomic_file, write_json
 from epitaxy.core.hashing import content_hash
 from epitaxy.core.properties import PropertySpec
-from epitaxy.checkpoints.relations import Relation
 from epitaxy.fitting.folds import FEWEST_ROWS, FOLDS, KNOWN
 from epitaxy.structures.distribution import propose_transform
 from epitaxy.structures.sources.parquet import read
@@ -43,6 +43,8 @@ class Problem:
     sources: Mapping[str, str]
     """Name of a source model -> run folder or ``zoo:NAME``."""
     seed: int
+    groups: Sequence[str] = field(kw_only=True)
+    """(n,): rows with equal labels are alike and always together, see `group_labels`."""
     speeds: Mapping[str, float] = field(default_factory=dict)
     """Name of a source, or `SCRATCH` -> seconds per crystal and epoch of training all of it."""
     apart: Mapping[str, str] = field(default_factory=dict)
@@ -128,11 +130,6 @@ class Problem:
         """Return the groups of some rows."""
         return [self.groups[row] for row in rows.tolist()]
 
-    @property
-    def scored_formulas(self) -> list[str]:
-        """Compositions of the rows that are held out once."""
-        return [self.table.formulas[row] for row in self.scored.tolist()]
-
     def select(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the blocks of some rows."""
         return {name: block[rows] for name, block in self.blocks.items()}
@@ -167,8 +164,13 @@ class Problem:
             arrays = {f"block {name}": block for name, block in self.blocks.items()}
             np.savez(file, allow_pickle=False, **arrays)
         note = {"folds": self.folds.tolist(), "sources": dict(self.sources), "seed": self.seed}
-        note |= {"speeds": dict(self.speeds), "apart": dict(self.apart)}
+        note |= {
+            "speeds": dict(self.speeds),
+            "apart": dict(self.apart),
+            "groups": list(self.groups),
+        }
         note |= {"kinds": self.kinds.tolist(), "expected": self.expected}
+        note |= {"speeds": dict(self.speeds), "groups": list(self.groups)}
         write_json(folder / SETTINGS, note)
 
 
@@ -179,5 +181,5 @@ def open_problem(folder: Path) -> Problem:
     with np.load(folder / BLOCKS, allow_pickle=False) as file:
         blocks = {name.removeprefix("block "): file[name] for name in file.files}
     table = read(str(folder / TABLE)).table
-    arrays = {"folds": np.array(note.pop("folds")), "kinds": np.array(note.pop("kinds"), np.int8)}
-    return Problem(table=table, blocks=blocks, **arrays, **note)
+    note |= {"folds": np.array(note["folds"]), "kinds": np.array(note["kinds"], np.int8)}
+    return Problem(table=table, blocks=blocks, **note)

@@ -234,8 +234,8 @@ def judged(
     rows = problem.inside((number,))
     found = {e.variant.name: _inside(problem, runner, number, e) for e in entrants}
     predictions = {name: p[rows] for name, p in found.items() if p is not None}
-    groups = [problem.table.formulas[row] for row in rows.tolist()]
-    inner = Inner(problem.labels[rows], groups, predictions, problem.judges[rows])
+    judges = problem.judges[rows]
+    inner = Inner(problem.labels[rows], problem.groups_of(rows), predictions, judges)
     variants = {e.variant.name: e.variant for e in entrants if e.variant.name in predictions}
     transferring = {name for name, variant in variants.items() if variant.transfers}
     apart = {name for name, variant in variants.items() if variant.reads(problem.apart)}
@@ -297,9 +297,12 @@ def mean_errors(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _trained_choice(runner: Runner, fold: OuterFold) -> Guarded:
-    kinds = ("chosen", "plain", "free", "apart")
-    found = {k: trained(runner, fold, b) for k in kinds if (b := getattr(fold.choice, k))}
-    return fold.choice._replace(**found)
+    choice = fold.choice
+    chosen, plain, free = (
+        trained(runner, fold, b) for b in (choice.chosen, choice.plain, choice.free)
+    )
+    apart = trained(runner, fold, choice.apart) if choice.apart else None
+    return choice._replace(chosen=chosen, plain=plain, free=free, apart=apart)
 
 
 def _inside(problem: Problem, runner: Runner, number: int, entrant: Entrant) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Repeats of the nested protocol, each with other compositions in the folds."""
+"""Repeats of the nested protocol, each with other folds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from epitaxy.core.seeds import child_seed
 from epitaxy.fitting.choosing import Blend
-from epitaxy.fitting.folds import FOLDS, KNOWN, composition_folds
+from epitaxy.fitting.folds import FOLDS, KNOWN, group_folds
 from epitaxy.fitting.plan import Plan
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, OuterFold, nested
@@ -35,7 +35,7 @@ def problem_of_repeat(problem: Problem, number: int) -> Problem:
     if number == 0:
         return problem
     seed = child_seed(problem.seed, f"fit repeat {number}") % 2**31
-    folds = composition_folds(problem.table.formulas, seed, problem.folds == KNOWN)
+    folds = group_folds(problem.groups, seed, problem.folds == KNOWN)
     return replace(problem, folds=folds, seed=seed)
 
 
@@ -68,12 +68,13 @@ def merged(repeats: Sequence[Repeat]) -> Nested:
     repeat: what it is compared with is an ensemble for which it took no part in anything.
     """
     outcomes = [repeat.outcome for repeat in repeats]
+    apart = [outcome.apart for outcome in outcomes if outcome.apart is not None]
     return Nested(
         tuple(fold for outcome in outcomes for fold in outcome.outer),
         np.mean([outcome.chosen for outcome in outcomes], axis=0),
         np.mean([outcome.plain for outcome in outcomes], axis=0),
         np.mean([outcome.free for outcome in outcomes], axis=0),
-        None if outcomes[0].apart is None else np.mean([o.apart for o in outcomes], axis=0),
+        np.mean(apart, axis=0) if apart else None,
         tuple(found for outcome in outcomes for found in outcome.tuned),
     )
 

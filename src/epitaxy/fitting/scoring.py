@@ -1,4 +1,4 @@
-"""What `fit` tells of its model: errors by what sources know of a crystal, as score.json and words."""
+"""What `fit` tells of its model: errors by what sources know of a crystal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from epitaxy.fitting.folds import FEWEST_ROWS, FOLDS, KNOWN
 from epitaxy.fitting.problem import ANY, EXPECTED, RELATED, UNKNOWN, Problem
 from epitaxy.fitting.protocol import Nested
 from epitaxy.fitting.verdict import Verdict
+from epitaxy.reports.baseline import baseline_verdict
 from epitaxy.reports.numbers import interval_text, with_unit
-from epitaxy.results.intervals import baseline_verdict, score
+from epitaxy.results.intervals import score
 
 KINDS = {
     UNKNOWN: "crystals that no source has seen",

@@ -10,19 +10,21 @@ from typing import NamedTuple
 import numpy as np
 
 from epitaxy.batches.inputs import build_inputs
-from epitaxy.checkpoints.relations import Relation
 from epitaxy.checkpoints.model_files import load_model, model_folder, named_models
+from epitaxy.checkpoints.relations import Relation
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import cache_folder
 from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates import FAMILIES
-from epitaxy.fitting.folds import composition_folds
+from epitaxy.fitting.folds import FOLDS, group_folds
 from epitaxy.fitting.leaks import usable_sources
 from epitaxy.fitting.problem import ANY, EXPECTED, SCRATCH, UNKNOWN, Problem
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
 from epitaxy.recipes.data import read_targets
+from epitaxy.structures.grouping import AUTO, Grouping, choose_grouping
+from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -43,6 +45,8 @@ class Ready(NamedTuple):
     """Name of a source -> hash of its weights."""
     told: tuple[str, ...]
     """Sentences about sources that know answers."""
+    grouping: Grouping
+    """What stays together in a fold."""
 
 
 def chosen_families(candidates: str | Sequence[str]) -> list[str]:
@@ -62,10 +66,10 @@ def chosen_families(candidates: str | Sequence[str]) -> list[str]:
 
 
 def read_labelled(
-    data: str | Path | StructureTable, target: str, unit: str | None
+    data: str | Path | StructureTable, target: str, unit: str | None, group_by: str
 ) -> StructureTable:
-    """Read the crystals and the target; rows without a value are kept."""
-    table, _ = read_targets(data, [target], "physical", unit=unit)
+    """Read the crystals, the target and a column of groups; rows without a value are kept."""
+    table, _ = read_targets(data, [target], "physical", group_by, unit=unit)
     return table
 
 
@@ -77,6 +81,7 @@ def set_up(
     *,
     expect: str = UNKNOWN,
     trust_sources: bool = False,
+    group_by: str = AUTO,
 ) -> Ready:
     """Describe and embed all labelled crystals and divide them into folds.
 
@@ -87,9 +92,11 @@ def set_up(
         seed: seed of everything random.
         expect: kind of crystals that will be predicted, of `EXPECTED` or `ANY`.
         trust_sources: see `usable_sources`.
+        group_by: what stays together in a fold, see `choose_grouping`.
 
     Raises:
-        InputError: there are too few usable crystals, or a source is no model.
+        InputError: there are too few usable crystals, a source is no model, or there is no such
+            grouping.
     """
     has_label = np.isfinite(table.column(target))
     without = [Dropped(str(i), "no label") for i in table.ids[~has_label]]
@@ -107,7 +114,12 @@ def set_up(
     found = feature_blocks(labelled, DESCRIPTORS, loaded, cache=cache_folder() / "graphs")
     usable = labelled.select(found.rows)
     kinds = found_sources.kinds[found.rows]
-    folds = composition_folds(usable.formulas, seed, kinds == Relation.SAME)
+    grouping = choose_grouping(usable, group_by, fewest=2 * FOLDS)
+    usable = read_table(usable, target=target)
+    groups = np.asarray(grouping.labels)
+    # Beside a row that is known, those of its group are not new either.
+    known = np.isin(groups, groups[kinds == Relation.SAME])
+    folds = group_folds(grouping.labels, seed, known, grouping.kind)
     speeds = {
         name: _speed(model.architecture, model.encoder, usable) for name, model in loaded.items()
     }
@@ -121,6 +133,7 @@ def set_up(
         seed,
         speeds,
         apart=found_sources.apart,
+        groups=grouping.labels,
         kinds=kinds,
         expected=expect,
     )
@@ -129,7 +142,7 @@ def set_up(
         for name, where in models.items()
     }
     dropped = (*table.dropped, *without, *found.failures)
-    return Ready(problem, dropped, weights, found_sources.told)
+    return Ready(problem, dropped, weights, found_sources.told, grouping)
 
 
 def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:

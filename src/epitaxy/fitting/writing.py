@@ -21,7 +21,6 @@ from epitaxy.fitting.setting_up import Ready
 from epitaxy.fitting.verdict import judge
 from epitaxy.recipes.data import write_dropped
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.intervals import score
 from epitaxy.results.metrics import bounds_coverage, metrics
 from epitaxy.results.predictions import write_predictions
 

@@ -15,6 +15,7 @@ from epitaxy.recipes.data import read_targets
 from epitaxy.recipes.predict import keep_input, open_model, predicted_by
 from epitaxy.results.metrics import mae_interval, metrics, rescaled
 from epitaxy.results.predictions import make_predictions, write_predictions
+from epitaxy.structures.grouping import NONE
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -56,7 +57,7 @@ def evaluate(
             f"The model predicts {', '.join(model.names)}, but not {target!r}; name one of these."
         )
     name = target if target in model.names else model.names[0]
-    table, per_unit = read_targets(data, [target], units)
+    table, per_unit = read_targets(data, [target], units, NONE)
     known = table.column(target)
     given, unit = table.properties[target].unit, model.specs[name].unit
     if given and unit and given != unit:

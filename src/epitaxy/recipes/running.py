@@ -77,7 +77,6 @@ def common_settings(
     title: str,
     recipe: str,
     scaling: str,
-    split: Any,
     graph: GraphRecipe,
     per_unit: dict[str, float],
 ) -> dict[str, Any]:
@@ -89,7 +88,6 @@ def common_settings(
         title: title of the report.
         recipe: name of the training recipe.
         scaling: of the target.
-        split: as given; a split that has no name is called ``given``.
         graph: what the crystals are turned into.
         per_unit: physical units per unit of a paper, see `read_targets`.
     """
@@ -99,7 +97,7 @@ def common_settings(
         "target": list(data.specs),
         "recipe": recipe,
         "scaling": scaling,
-        "split": str(split) if isinstance(split, str | Path) else "given",
+        "split": data.split_name,
         "graph": graph.model_dump(mode="json"),
         "properties": {n: s.model_dump(mode="json") for n, s in data.specs.items()},
         **({PUBLISHED: per_unit} if per_unit else {}),
@@ -110,8 +108,10 @@ def describe(data: Labelled, settings: dict[str, Any], training: TrainingConfig)
     """Return the resolved configuration that goes into config.yaml."""
     parts = {part: list(getattr(data.split, part)) for part in PARTS}
     labels = {name: content_hash(data.table.values[name]) for name in data.specs}
+    drawn = {"group_by": data.split.grouped_by} if data.split.grouped_by else {}
     return {
         **settings,
+        **drawn,
         "training": training.model_dump(mode="json"),
         "hashes": {"structures": data.table.hash, "labels": labels, "split": content_hash(parts)},
         "rows": {part: len(ids) for part, ids in parts.items()},

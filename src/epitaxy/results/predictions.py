@@ -19,7 +19,7 @@ COLUMNS = ("id", "property", "split", "y_true", "y_pred", "y_lower", "y_upper", 
 """Columns of ``predictions.parquet``; all numbers are in the physical unit of their row."""
 
 SPLITS = ("train", "val", "test", "other", "new")
-"""Names a row's split may have; ``other`` is held out like ``test``, but of crystals of another kind
+"""Names a row's split may have; ``other`` is held out like ``test``, but a crystal of another kind
 than those to be predicted; ``new`` is a crystal that no split contains."""
 
 USER_COLUMNS = ("id", "property", "y_pred", "y_lower", "y_upper", "unit")

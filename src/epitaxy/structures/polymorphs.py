@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def _key(table: StructureTable, row: int) -> int:
     from spglib import get_symmetry_dataset
 
     atoms = slice(table.offsets[row], table.offsets[row + 1])
-    cell = (table.lattices[row], table.frac_coords[atoms], table.atomic_numbers[atoms])
+    cell: Any = (table.lattices[row], table.frac_coords[atoms], table.atomic_numbers[atoms])
     found = get_symmetry_dataset(cell, symprec=SYMPREC)
     if found is None:
         return UNTOLD

@@ -11,6 +11,7 @@ from pathlib import Path
 from epitaxy.core.errors import InputError, suggestion
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.file_batches import parse_files
+from epitaxy.structures.grouping import check_column, column_of
 from epitaxy.structures.parsing import is_structure_file, read_text, without_suffix
 from epitaxy.structures.sources import SOURCES
 from epitaxy.structures.sources.folder import structure_files
@@ -62,6 +63,21 @@ def read_table(
         _log(str(data), reading)
     table = _select_targets(reading, wanted)
     return _describe(table, units or {}, labels or {})
+
+
+def read_grouped(
+    data: str | Path | StructureTable, target: Sequence[str], group_by: str
+) -> StructureTable:
+    """Read crystals, the properties to learn, and behind them the column by which rows are grouped.
+
+    Raises:
+        InputError: as `read_table`, or there is no such grouping.
+    """
+    column = column_of(group_by)
+    if column:
+        data = read_table(data)
+        check_column(data, group_by)
+    return read_table(data, target=list(dict.fromkeys([*target, *column])))
 
 
 def read_structures(paths: Sequence[str | Path]) -> StructureTable:

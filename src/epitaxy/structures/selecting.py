@@ -9,7 +9,7 @@ from typing import Any
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import file_and_key
-from epitaxy.structures.splits import descend, members
+from epitaxy.structures.split_files import descend, members
 from epitaxy.structures.table import StructureTable
 
 Rows = str | Path | Sequence[str] | Sequence[int]
