@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from epitaxy.cli.options import GroupBy
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import InputError, once
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert, merge and split them.")
 
@@ -164,12 +164,13 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     {'gap': 'eV'}
 
     Raises:
-        InputError: a text has no equals sign.
+        InputError: a text has no equals sign, or a name comes twice.
     """
     for text in texts or ():
         if "=" not in text:
             raise InputError(f"--{option} {text!r} must be NAME=TEXT, for example gap=eV.")
-    return {name: value for name, _, value in (text.partition("=") for text in texts or ())}
+    parts = (text.partition("=") for text in texts or ())
+    return once(((name, value) for name, _, value in parts), f"{option} of")
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -7,14 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from epitaxy.cli import options as o
+from epitaxy.core.processes import age
 
 
 def command(
     data: o.Data,
-    target: Annotated[str, typer.Option(help="Property to learn.")],
+    target: Annotated[list[str], typer.Option(help="Property to learn (repeat: each by itself).")],
     out: o.Out,
     budget: Annotated[
         str | None, typer.Option(help="90s, 30m, 2h; by the number of rows when left out.")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="On the clock: then the best so far is handed over.")
     ] = None,
     candidates: Annotated[str, typer.Option(help="Families with commas, or all.")] = "all",
     sources: Annotated[
@@ -36,6 +40,9 @@ def command(
     repeats: Annotated[
         int | None, typer.Option(help="Of everything, with other folds; 1 to 3 by the budget.")
     ] = None,
+    calibration: Annotated[
+        float | None, typer.Option(help="Slowness of the machine; measured once if left out.")
+    ] = None,
     *,
     trust_sources: Annotated[
         bool, typer.Option(help="Let sources compete that do not say what they have learned.")
@@ -48,9 +55,15 @@ def command(
 ) -> None:
     """Find the best model for a property, with its honest error."""
     from epitaxy.fitting.fit import fit, prepare_fit
+    from epitaxy.fitting.pace import Deadline
+    from epitaxy.fitting.plan import seconds_of
 
+    end = None
+    if deadline is not None:
+        end = Deadline.after(seconds_of(deadline, "deadline"), age())
     settings: dict[str, Any] = {
         "budget": budget,
+        "deadline": end,
         "candidates": candidates,
         "sources": sources,
         "trust_sources": trust_sources,
@@ -61,8 +74,11 @@ def command(
         "threads": threads,
         "repeats": repeats,
         "tune": tune,
+        "calibration": calibration,
     }
     if dry_run:
-        typer.echo("\n".join(prepare_fit(data, target, **settings).understood))
+        for name in target:
+            typer.echo("\n".join(prepare_fit(data, name, **settings).understood))
         return
-    typer.echo(fit(data, target, out, overwrite=overwrite, **settings).text())
+    wanted = target[0] if len(target) == 1 else target
+    typer.echo(fit(data, wanted, out, overwrite=overwrite, **settings).text())

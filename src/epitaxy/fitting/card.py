@@ -15,6 +15,7 @@ from epitaxy.checkpoints.model_files import load_model, model_folder
 from epitaxy.core.elements import SYMBOLS
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.folds import FOLDS
+from epitaxy.fitting.pace import ended_by
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.scoring import error_lines
 from epitaxy.reports.numbers import with_unit
@@ -106,9 +107,7 @@ def _protocol(score: Mapping[str, Any]) -> list[str]:
     ]
     if score["tuned"]:
         lines.append("Hyperparameters were sought inside each outer fold, see `tuning.json`.")
-    if score["stopped_early"]:
-        lines.append("The clock stopped optional trainings, so a repetition may differ.")
-    return lines
+    return lines + ended_by(score["deadline"])
 
 
 def _members(folder: Path) -> list[str]:

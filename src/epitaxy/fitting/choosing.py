@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from epitaxy.fitting.entrants import Variant
 from epitaxy.results.intervals import group_error
 
 ROUNDS = 12
@@ -104,6 +105,15 @@ def blend(inner: Inner, names: Collection[str], rows: np.ndarray) -> Blend:
         times[name] = times.get(name, 0) + 1
     n = sum(times.values())
     return {name: times[name] / n for name in sorted(times)}
+
+
+def choice_of(
+    inner: Inner, variants: Mapping[str, Variant], apart: Collection[str] = frozenset()
+) -> Guarded:
+    """Choose among the variants that predicted; sources in ``apart`` may know everything."""
+    names = [name for name in inner.predictions if name in variants]
+    transferring = {name for name in names if variants[name].transfers}
+    return guarded(inner, transferring, {name for name in names if variants[name].reads(apart)})
 
 
 def guarded(

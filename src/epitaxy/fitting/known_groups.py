@@ -52,7 +52,10 @@ def known_group_error(repeats: Sequence[Repeat], handed: Handed) -> dict[str, An
         for fold, blend in zip(folds, handed.blends[:FOLDS], strict=True)
         for half in (0, 1)
     }
-    runner.do((task for found in tasks.values() for task in found.values()), "Known compositions")
+    every = [task for found in tasks.values() for task in found.values()]
+    runner.do(every, "Predicting crystals of known compositions", tail=lambda _: 0.0)
+    if not all(runner.is_done(task) for task in every):
+        return None
     predicted = np.full(len(problem.table), np.nan)
     for (number, _), found in tasks.items():
         each = {name: runner.predictions(task) for name, task in found.items()}

@@ -22,7 +22,7 @@ FEWEST_SCORED = 2 * FEWEST_ROWS
 UNLIKE = 0.01
 """Level of the tests whether scored rows are like the others."""
 SLIGHT = 0.05
-"""Distance of the distributions of scored and of all rows below which a difference does not matter."""
+"""Distance of the distributions of scored and of all rows below which it does not matter."""
 
 
 class Usable(NamedTuple):

@@ -12,10 +12,12 @@ import numpy as np
 from epitaxy.core.seeds import child_seed
 from epitaxy.fitting.choosing import Blend
 from epitaxy.fitting.folds import FOLDS, KNOWN, group_folds
+from epitaxy.fitting.pace import Pace
 from epitaxy.fitting.plan import Plan
-from epitaxy.fitting.problem import Problem
+from epitaxy.fitting.problem import Problem, open_problem
 from epitaxy.fitting.protocol import Nested, OuterFold, nested
 from epitaxy.fitting.runner import PROBLEM, Runner
+from epitaxy.fitting.workshop import Workshop
 
 
 class Repeat(NamedTuple):
@@ -40,24 +42,34 @@ def problem_of_repeat(problem: Problem, number: int) -> Problem:
 
 
 def run_repeats(
-    problem: Problem, plan: Plan, folder: Path, threads: int, allowed: float
+    problem: Problem, plan: Plan, folder: Path, workshop: Workshop, pace: Pace
 ) -> list[Repeat]:
     """Run the protocol as often as the plan says, each time in a folder of its own.
+
+    A repeat that a deadline ends is left out, but for the first.
 
     Args:
         problem: that of the first repeat.
         plan: what is tried in each.
         folder: where trainings are kept.
-        threads: processes that work at a time.
-        allowed: seconds of clock for all repeats, each its part, see `Runner`.
+        workshop: the processes that train.
+        pace: the deadline, if there is one.
     """
-    done = []
+    done: list[Repeat] = []
+    needed = plan.seconds / plan.repeats / pace.factor / workshop.size
     for number in range(plan.repeats):
+        if number and pace.spare(needed) < 0:
+            pace.left_out.append(f"{plan.repeats - number} of {plan.repeats} repeats")
+            break
         title = f"Repeat {number + 1} of {plan.repeats}: " if plan.repeats > 1 else ""
         own, place = problem_of_repeat(problem, number), folder / f"repeat-{number}"
         own.save(place / PROBLEM)
-        runner = Runner(own, place, threads, allowed / plan.repeats, title)
-        done.append(Repeat(own, runner, nested(own, plan, runner)))
+        open_problem.cache_clear()
+        runner = Runner(own, place, workshop, pace, title)
+        outcome = nested(own, plan, runner)
+        if number and runner.was_stopped:
+            break
+        done.append(Repeat(own, runner, outcome))
     return done
 
 

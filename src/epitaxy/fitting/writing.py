@@ -42,7 +42,7 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
         "repeats": len(repeats),
         "tuned": bool(outcome.tuned),
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
-        "stopped_early": any(repeat.runner.is_stopped for repeat in repeats),
+        "deadline": repeats[0].runner.pace.record(),
         "sources": list(ready.told),
     }
     write_json(folder / SCORE, found)

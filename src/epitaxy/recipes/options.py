@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.errors import InputError, once, suggestion
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.training.config import TrainingConfig
 
@@ -121,18 +121,18 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     {'schedule': 'cosine', 'patience': 20}
 
     Raises:
-        InputError: a text has no ``=``, or its value is not YAML.
+        InputError: a text has no ``=``, its value is not YAML, or a key comes twice.
     """
-    settings = {}
+    settings = []
     for text in assignments:
         key, equals, value = text.partition("=")
         try:
-            settings[key.strip()] = yaml.safe_load(value)
+            settings.append((key.strip(), yaml.safe_load(value)))
         except yaml.YAMLError:
             equals = ""
         if not equals:
             raise InputError(f"A setting is written KEY=VALUE, but {text!r} came.")
-    return settings
+    return once(settings, "setting")
 
 
 def training_configs(
