@@ -51,4 +51,5 @@ def command(
     if dry_run:
         typer.echo("\n".join(prepare_fit(data, target, **settings).understood))
         return
-    typer.echo(fit(data, target, out, overwrite=overwrite, **settings).text())
+    found = fit(data, target, out, overwrite=overwrite, **settings)
+    typer.echo(o.painted(found.text()))

@@ -62,6 +62,7 @@ def _errors(score: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Error",
         "",
+        *([f"**{score['baseline']}**", ""] if score["baseline"] else []),
         f"**Mean absolute error {with_unit(score['mae'], unit, 3)}** (95 % interval",
         f"{interval_text((low, high), unit)}) on {score['n']} crystals, each predicted by models",
         "for which it took no part in anything: training, scaling, stopping, choice.",

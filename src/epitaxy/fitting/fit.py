@@ -76,13 +76,14 @@ class Fitted:
     def text(self) -> str:
         """Return the outcome in words, the outer error first."""
         unit, found = str(self.score["unit"]), self.score
-        lines = [
+        lines = [found["baseline"]] if found["baseline"] else []
+        lines += [
             (
                 "Mean absolute error on crystals that took no part in any choice: "
                 f"{with_unit(self.mae, unit, 3)} "
                 f"(95 % interval {interval_text(self.interval, unit)}; n = {found['n']})."
             ),
-            f"A constant would have {with_unit(found['constant_mae'], unit, 3)}.",
+            f"Always predicting the median: {with_unit(found['constant_mae'], unit, 3)}.",
             (
                 f"{100 * found['coverage']:.0f} % of these values lie within the "
                 f"{100 * COVERAGE:.0f} % intervals."

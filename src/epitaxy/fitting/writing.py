@@ -21,9 +21,9 @@ from epitaxy.fitting.repeats import Repeat, merged
 from epitaxy.fitting.setting_up import Ready
 from epitaxy.fitting.verdict import Verdict, judge
 from epitaxy.recipes.data import write_dropped
+from epitaxy.reports.baseline import verdict_of
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.intervals import score
-from epitaxy.results.metrics import bounds_coverage, metrics
+from epitaxy.results.metrics import FILE, bounds_coverage, metrics
 from epitaxy.results.predictions import write_predictions
 
 SCORE, CANDIDATES, TUNING = "score.json", "candidates.csv", "tuning.json"
@@ -35,9 +35,16 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
     verdict = judge(problem, outcome)
     frame = write_bundle(repeats, verdict.handed, folder)
     write_predictions(frame, folder / "predictions.parquet")
-    write_json(folder / "metrics.json", metrics(frame))
+    ids = problem.table.ids[problem.scored].astype(str).tolist()
+    numbers = metrics(
+        frame,
+        groups=dict(zip(ids, problem.scored_formulas, strict=True)),
+        n_folds=FOLDS,
+        baseline=dict(zip(ids, medians_outside(problem).tolist(), strict=True)),
+    )
+    write_json(folder / FILE, numbers)
     used = [problem.sources[p.name] for p in sorted((folder / "sources").glob("*"))]
-    found = _score(problem, verdict, frame, used) | {
+    found = _score(problem, verdict, frame, numbers["test"][problem.target], used) | {
         "repeats": len(repeats),
         "tuned": bool(outcome.tuned),
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
@@ -97,35 +104,30 @@ def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["stage", "inner_mae", "candidate"], ignore_index=True)
 
 
-def constant_error(problem: Problem) -> float:
-    """Return the outer error of the median of the other rows."""
-    labels, errors = problem.labels, []
-    for outer in range(FOLDS):
-        median = np.median(labels[problem.inside((outer,))])
-        errors.append(np.abs(labels[problem.outside((outer,))] - median))
-    return float(np.concatenate(errors).mean())
+def medians_outside(problem: Problem) -> np.ndarray:
+    """Return, for every scored row, the median of the rows outside its outer fold."""
+    medians = [np.median(problem.labels[problem.inside((outer,))]) for outer in range(FOLDS)]
+    found: np.ndarray = np.array(medians)[problem.folds[problem.scored]]
+    return found
 
 
 def _score(
     problem: Problem,
     verdict: Verdict,
     frame: pd.DataFrame,
+    numbers: Mapping[str, Any],
     used: Sequence[str],
 ) -> dict[str, Any]:
     errors = (frame["y_pred"] - frame["y_true"]).abs().to_numpy()
-    formulas = problem.scored_formulas
-    found = score(errors, formulas, FOLDS)
     covered = bounds_coverage(frame, "test")
     assert covered is not None
     return {
-        "mae": found.mae,
-        "mae_interval": list(found.interval),
-        "n": len(errors),
-        "unit": problem.spec.unit,
-        "constant_mae": constant_error(problem),
+        **{key: numbers[key] for key in ("mae", "mae_interval", "n", "unit")},
+        "constant_mae": numbers["baseline_mae"],
+        "baseline": verdict_of(numbers) or "",
         "coverage": covered[0],
         "aimed_coverage": COVERAGE,
         "transfer": verdict.sentence,
         "transfer_used_in": verdict.used_in,
-        "new_compositions": of_new_compositions(errors, formulas, used, FOLDS),
+        "new_compositions": of_new_compositions(errors, problem.scored_formulas, used, FOLDS),
     }
