@@ -13,6 +13,8 @@ from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import read_run
 from epitaxy.recipes.train import train
+from epitaxy.reports.baseline import error_text
+from epitaxy.reports.numbers import with_unit
 from epitaxy.results.metrics import metrics
 from epitaxy.transfer import STRATEGIES
 from salts import FILES, GAPS, IDS, cif, content, write_folder
@@ -53,8 +55,9 @@ def test_train_predict_evaluate(epitaxy, salts, tmp_path):
     assert {p.name for p in run.iterdir()} == FILES
     assert {p.suffix for p in (run / "figures").iterdir()} == {".png", ".csv"}
     for part, numbers in scores(run).items():
-        line = f"{part:5s} gap: MAE {numbers['gap']['mae']:.4g} eV (n = {numbers['gap']['n']})"
-        assert line in trained.out
+        told = f"MAE {with_unit(numbers['gap']['mae'], 'eV', 3)} (n = {numbers['gap']['n']})"
+        told = error_text(numbers["gap"]) if part == "test" else told
+        assert f"{part:5s} gap: {told}\n" in trained.out
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
     new = write_folder(tmp_path / "new", ids=IDS[:4], table="ignored.csv")
@@ -80,7 +83,12 @@ def test_train_predict_evaluate(epitaxy, salts, tmp_path):
     frame = pd.read_parquet("all.parquet").set_index("id").loc[kept.index]
     np.testing.assert_allclose(frame["y_pred"], kept["y_pred"], rtol=1e-5)
     error = np.abs(frame["y_pred"] - frame["y_true"]).mean()
-    assert f"MAE  {error:.4g} eV (n = 30, 0 left out)" in judged.out
+    assert f"MAE {with_unit(error, 'eV', 3)} (95 % interval" in judged.out
+    assert "n = 30)" in judged.out
+    centre = kept.loc[kept["split"] == "train", "y_true"].median()
+    constant = (frame["y_true"] - centre).abs().mean()
+    assert f"predicting the median): {with_unit(constant, 'eV', 3)}" in judged.out
+    assert "of the training values" in judged.out
 
 
 def test_what_cannot_be_used_is_listed_with_reasons(epitaxy, spoilt, no_report):
@@ -106,7 +114,8 @@ def test_what_cannot_be_used_is_listed_with_reasons(epitaxy, spoilt, no_report):
     assert set(pd.read_parquet("run/predictions.parquet")["id"]) == used
     assert sum(part["gap"]["n"] for part in scores(Path("run")).values()) == 22
     judged = epitaxy("evaluate", "run", spoilt, "--target", "gap")
-    assert "(n = 22, 9 left out)" in judged.out
+    assert "n = 22)" in judged.out
+    assert "left out: 9" in judged.out
 
 
 @pytest.mark.parametrize(
@@ -134,7 +143,7 @@ def test_every_strategy_makes_a_run_that_can_be_continued(
     saved = predict(run, salts).set_index("id")["y_pred"]
     kept = read_run(run).predictions.set_index("id")
     np.testing.assert_allclose(saved.loc[kept.index], kept["y_pred"], rtol=1e-5)
-    assert scores(run) == metrics(kept.reset_index())
+    assert scores(run)["test"]["gap"]["mae"] == metrics(kept.reset_index())["test"]["gap"]["mae"]
     assert not (table(run / "history.csv")[["train_loss", "val_mae"]].isna()).any(axis=None)
 
 

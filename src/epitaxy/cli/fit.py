@@ -81,4 +81,5 @@ def command(
             typer.echo("\n".join(prepare_fit(data, name, **settings).understood))
         return
     wanted = target[0] if len(target) == 1 else target
-    typer.echo(fit(data, wanted, out, overwrite=overwrite, **settings).text())
+    found = fit(data, wanted, out, overwrite=overwrite, **settings)
+    typer.echo(o.painted(found.text()))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from epitaxy.cli.options import whole_numbers
+from epitaxy.cli.options import painted, whole_numbers
 from epitaxy.core.errors import InputError
 
 DATA = "The data set in the official order, with all rows [matminer:TASK]."
@@ -47,7 +47,7 @@ def command(
         runs=runs,
         **options,
     )
-    typer.echo(result.text())
+    typer.echo(painted(result.text()))
     if result.path:
         typer.echo(f"Written: {result.path}")
     else:

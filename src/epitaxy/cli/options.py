@@ -89,16 +89,27 @@ def whole_numbers(text: str, option: str, example: str) -> list[int]:
 
 
 def summary(run: Run) -> str:
-    """Return the errors of a run as a few lines of text."""
-    lines = []
-    for part, properties in run.metrics.items():
-        for name, numbers in properties.items():
-            unit = f" {numbers['unit']}" if numbers["unit"] else ""
-            lines.append(f"{part:5s} {name}: MAE {numbers['mae']:.4g}{unit} (n = {numbers['n']})")
+    """Return the errors of a run as a few lines of text, first of all a baseline not beaten."""
+    from epitaxy.reports.baseline import lines_of
+
+    lines = [painted(line) for line in lines_of(run.metrics)]
     for part, properties in run.published.items():
         for name, numbers in properties.items():
             lines.append(f"{part:5s} {name}: {published(numbers)}")
     return "\n".join([*lines, f"Run folder: {run.folder} (report.html)"])
+
+
+def painted(text: str) -> str:
+    """Return text with its lines about a baseline that is not beaten in red.
+
+    ``typer.echo`` takes the colour away where it does not write to a terminal.
+    """
+    from epitaxy.reports.baseline import OPENINGS
+
+    return "\n".join(
+        typer.style(line, fg="red", bold=True) if line.startswith(OPENINGS) else line
+        for line in text.splitlines()
+    )
 
 
 def published(numbers: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from epitaxy.fitting.folds import FEWEST_ROWS, FOLDS, KNOWN
 from epitaxy.fitting.problem import ANY, EXPECTED, RELATED, UNKNOWN, Problem
 from epitaxy.fitting.protocol import Nested
 from epitaxy.fitting.verdict import Verdict
-from epitaxy.reports.baseline import baseline_verdict
+from epitaxy.reports.baseline import verdict_of
 from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.intervals import score
 
@@ -24,34 +24,34 @@ KINDS = {
 """Kinds of crystals in words."""
 
 
-def scores(problem: Problem, outcome: Nested, verdict: Verdict) -> dict[str, Any]:
+def scores(
+    problem: Problem, outcome: Nested, verdict: Verdict, numbers: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return errors, intervals and verdicts, as score.json has them.
 
     ``mae`` and ``mae_interval`` are None where the crystals of the kind that will be predicted are
     too few to tell an error.
+
+    Args:
+        problem: what is to be learned.
+        outcome: of all repeats.
+        verdict: what is handed over.
+        numbers: of the rows `Problem.told`, see `metrics`.
     """
-    predictions, labels = verdict.handed.predictions, problem.labels
-    errors, rows = np.abs(predictions - labels), problem.headline
-    baseline = np.abs(medians(problem) - labels)
-    groups = problem.groups_of(rows)
-    unit = problem.spec.unit
+    errors = np.abs(verdict.handed.predictions - problem.labels)
     kinds = {kind: _error(problem, errors, problem.is_of(kind)) for kind in EXPECTED}
-    told = problem.told
-    beaten = baseline_verdict(
-        errors[told], baseline[told], problem.groups_of(told), FOLDS, unit=unit
-    )
-    found = score(errors[rows], groups, FOLDS) if len(rows) else None
+    is_told = len(problem.headline) > 0
     return {
-        "mae": found.mae if found else None,
-        "mae_interval": list(found.interval) if found else None,
-        "n": len(rows) if found else int(problem.is_of(problem.expected).sum()),
-        "unit": unit,
+        "mae": numbers["mae"] if is_told else None,
+        "mae_interval": numbers["mae_interval"] if is_told else None,
+        "n": int(problem.is_of(problem.expected).sum()),
+        "unit": problem.spec.unit,
         "expected": problem.expected,
-        "by_kind": {kind: numbers for kind, numbers in kinds.items() if numbers["n"]},
-        "rows": len(labels),
+        "by_kind": {kind: found for kind, found in kinds.items() if found["n"]},
+        "rows": len(problem.labels),
         "unscored": int((problem.folds == KNOWN).sum()),
-        "baseline_mae": float(baseline[told].mean()),
-        "baseline": beaten,
+        "baseline_mae": numbers["baseline_mae"],
+        "baseline": verdict_of(numbers),
         "aimed_coverage": COVERAGE,
         "transfer": verdict.sentence,
         "transfer_effect": verdict.effect.content() if verdict.effect else None,

@@ -46,13 +46,13 @@ class Several:
 
     def text(self) -> str:
         """Return the outcome in words, one target after the other."""
-        lines = ["Mean absolute errors on crystals that took no part in any choice:", ""]
+        lines = ["Mean absolute errors on crystals never used for training or model selection:", ""]
         for name, run in self.runs.items():
             unit, score = str(run.score["unit"]), run.score
             lines.append(
                 f"  {name:20s} {with_unit(run.mae, unit, 3)} (95 % interval "
-                f"{interval_text(run.interval, unit)}; a constant "
-                f"{with_unit(score['constant_mae'], unit, 3)}; n = {score['n']})"
+                f"{interval_text(run.interval, unit)}; always predicting the median: "
+                f"{with_unit(score['baseline_mae'], unit, 3)}; n = {score['n']})"
             )
             lines += [f"  {'':20s} {score['transfer']}"] if score["transfer"] else []
             lines.append(f"  {'':20s} {run.folder}")
@@ -103,7 +103,7 @@ def _row(name: str, run: Fitted) -> dict[str, Any]:
         "mae_low": low,
         "mae_high": high,
         "unit": run.score["unit"],
-        "constant_mae": run.score["constant_mae"],
+        "baseline_mae": run.score["baseline_mae"],
         "n": run.score["n"],
         "verdict": run.score["transfer"],
         "folder": str(run.folder),

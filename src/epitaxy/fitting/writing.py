@@ -12,16 +12,17 @@ import pandas as pd
 from epitaxy.core.files import atomic_file, write_json, write_text
 from epitaxy.fitting.bundling import write_bundle
 from epitaxy.fitting.card import card
+from epitaxy.fitting.folds import FOLDS
 from epitaxy.fitting.known_groups import known_group_error
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, mean_errors
 from epitaxy.fitting.repeats import Repeat, merged
-from epitaxy.fitting.scoring import scores
+from epitaxy.fitting.scoring import medians, scores
 from epitaxy.fitting.setting_up import Ready
 from epitaxy.fitting.verdict import judge
 from epitaxy.recipes.data import write_dropped
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.metrics import bounds_coverage, metrics
+from epitaxy.results.metrics import FILE, bounds_coverage, metrics
 from epitaxy.results.predictions import write_predictions
 
 SCORE, CANDIDATES, TUNING = "score.json", "candidates.csv", "tuning.json"
@@ -33,10 +34,18 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
     verdict = judge(problem, outcome)
     frame = write_bundle(repeats, verdict.handed, folder)
     write_predictions(frame, folder / "predictions.parquet")
-    write_json(folder / "metrics.json", metrics(frame))
+    ids = problem.table.ids.astype(str).tolist()
+    numbers = metrics(
+        frame,
+        groups=dict(zip(ids, problem.groups, strict=True)),
+        n_folds=FOLDS,
+        baseline=dict(zip(ids, medians(problem).tolist(), strict=True)),
+    )
+    write_json(folder / FILE, numbers)
     covered = bounds_coverage(frame, "test") or bounds_coverage(frame, "other")
     assert covered is not None
-    found = scores(problem, outcome, verdict) | {
+    told = numbers.get("test") or numbers["other"]
+    found = scores(problem, outcome, verdict, told[problem.target]) | {
         "coverage": covered[0],
         "known_groups": known_group_error(repeats, verdict.handed),
         "repeats": len(repeats),

@@ -154,6 +154,16 @@ def write_dropped(path: Path, dropped: Iterable[Dropped]) -> None:
         csv.writer(file).writerows([("id", "reason"), *dropped])
 
 
+def composition_groups(table: StructureTable) -> dict[str, str]:
+    """Return id -> composition, of crystals whose errors are alike; id -> id where there is one.
+
+    Crystals of a single composition would be a single group, of which nothing can be told.
+    """
+    ids = table.ids.astype(str).tolist()
+    several = len(set(table.formulas)) > 1
+    return dict(zip(ids, table.formulas if several else ids, strict=True))
+
+
 def data_name(data: str | Path | StructureTable) -> str:
     """Return what a run remembers of where its data came from."""
     if isinstance(data, StructureTable):

@@ -23,15 +23,15 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.predicting import BATCH, predict_loader, prediction_frame
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import PARTS, Labelled, write_dropped
+from epitaxy.recipes.data import PARTS, Labelled, composition_groups, write_dropped
 from epitaxy.recipes.workspace import PUBLISHED, is_finished, read_config, workspace
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.metrics import metrics, rescaled
+from epitaxy.results.metrics import FILE, metrics, read_metrics, rescaled
 from epitaxy.results.predictions import read_predictions, write_predictions
 from epitaxy.training.caching import cache_prefix
 from epitaxy.training.config import TrainingConfig
 from epitaxy.training.loop import Job, fit
-from epitaxy.training.losses import learned_weights, make_loss
+from epitaxy.training.losses import SQUARED, learned_weights, make_loss
 from epitaxy.training.optimisers import make_optimiser
 from epitaxy.training.resume import FILE as RESUME_FILE
 from epitaxy.training.threads import threads_for
@@ -142,7 +142,7 @@ def execute(
         model, plan = build(scalers)
         (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")
         _train(data, scalers, model, plan, training=training, folder=folder)
-        _score(data, scalers, model, folder)
+        _score(data, scalers, model, training=training, folder=folder)
         data.learned().write(folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
     return _opened(out, config)
@@ -172,7 +172,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def _opened(folder: Path, config: dict[str, Any]) -> Run:
-    found = metrics(read_predictions(folder / "predictions.parquet"))
+    found = read_metrics(folder)
     units: dict[str, float] = config.get(PUBLISHED, {})
     published = {
         part: {name: rescaled(numbers[name], units[name]) for name in units if name in numbers}
@@ -246,7 +246,12 @@ def cacheable(model: PropertyModel, plan: TransferPlan, training: TrainingConfig
 
 
 def _score(
-    data: Labelled, scalers: dict[str, TargetScaler], model: PropertyModel, folder: Path
+    data: Labelled,
+    scalers: dict[str, TargetScaler],
+    model: PropertyModel,
+    *,
+    training: TrainingConfig,
+    folder: Path,
 ) -> None:
     """Write predictions, metrics, model, dropped rows and report."""
     frames = []
@@ -261,7 +266,9 @@ def _score(
         frames.append(prediction_frame(data.specs, ids, part, values, labels))
     predictions = pd.concat(frames, ignore_index=True)
     write_predictions(predictions, folder / "predictions.parquet")
-    write_json(folder / "metrics.json", metrics(predictions))
+    squared = training.loss in SQUARED
+    numbers = metrics(predictions, groups=composition_groups(data.table), squared=squared)
+    write_json(folder / FILE, numbers)
     save_model(model, folder)
     if data.dropped:
         write_dropped(folder / "dropped.csv", data.dropped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 
 from epitaxy.core.errors import InputError
 from epitaxy.results.history import read_history
-from epitaxy.results.metrics import metrics
+from epitaxy.results.metrics import read_metrics
 from epitaxy.results.predictions import read_predictions
 
 
@@ -24,7 +23,7 @@ class RunFiles:
     folder: Path
     predictions: pd.DataFrame
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    """As in ``metrics.json``, computed from the predictions when that file is absent."""
+    """As in ``metrics.json``, see `read_metrics`."""
     config: Mapping[str, Any]
     history: pd.DataFrame | None
     dropped: pd.DataFrame | None
@@ -65,24 +64,13 @@ def read_run(folder: str | Path) -> RunFiles:
     return RunFiles(
         folder=folder,
         predictions=predictions,
-        metrics=_read_metrics(folder / "metrics.json") or metrics(predictions),
+        metrics=read_metrics(folder),
         config=_read_config(folder / "config.yaml"),
         history=read_history(history) if history.is_file() else None,
         dropped=_read_table(folder / "dropped.csv", needed=("id", "reason")),
         plan=_read_table(folder / "plan.csv"),
         gate=_read_table(folder / "gate.csv", needed=("expert", "weight")),
     )
-
-
-def _read_metrics(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"The file {str(path)!r} is not JSON; remove it and the numbers are computed again."
-        ) from error
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.intervals import difference
+from epitaxy.results.intervals import difference, score
 from epitaxy.results.predictions import known_rows, select_property
 
+Interval = tuple[float, float] | None
 SAME_TRUTH = 1e-5
 """Share of the largest value by which true values may differ (one was single precision)."""
 
@@ -40,10 +41,19 @@ class Comparison:
     """95 % paired interval of ``change`` in ``unit`` (`intervals.difference`); None when n < 2."""
     p_value: float
     """Two-sided Wilcoxon signed-rank test on the paired absolute errors."""
+    intervals: tuple[Interval, Interval] = (None, None)
+    """95 % intervals of both errors in ``unit``."""
 
     @classmethod
-    def of(cls, pairs: pd.DataFrame) -> Comparison:
-        """Compare the two models of a frame that `paired_rows` made."""
+    def of(
+        cls, pairs: pd.DataFrame, intervals: tuple[Interval, Interval] = (None, None)
+    ) -> Comparison:
+        """Compare the two models of a frame that `paired_rows` made.
+
+        Args:
+            pairs: the frame.
+            intervals: of both errors, as their runs have them; computed where None.
+        """
         from scipy.stats import wilcoxon
 
         errors_first, errors_second = (errors.to_numpy() for errors in _paired_errors(pairs))
@@ -61,6 +71,10 @@ class Comparison:
             mae_second=mae_second,
             change=change,
             change_percent=100 * change / abs(mae_first) if mae_first else None,
+            intervals=(
+                intervals[0] or score(errors_first).known,
+                intervals[1] or score(errors_second).known,
+            ),
             change_interval=difference(errors_second, errors_first).known,
             p_value=float(wilcoxon(decided).pvalue) if len(decided) else 1.0,
         )
