@@ -81,7 +81,8 @@ def judge(problem: Problem, outcome: Nested) -> Verdict:
     """Say whether transfer helps, and hand over the better model.
 
     The effect is that of the best blend with transfer over the best without it, chosen inside
-    each outer fold, on the rows outside. Models with transfer are handed over where they were
+    each outer fold, on the rows outside: with transfer where it was taken, if it is handed over,
+    and everywhere if it is not. Models with transfer are handed over where they were
     better by more than chance inside at least half of the outer folds, and better at all outside;
     otherwise the simpler ones are.
     """
@@ -92,12 +93,13 @@ def judge(problem: Problem, outcome: Nested) -> Verdict:
         for variant in fold.variants.values()
     ):
         return Verdict(guarded, 0, None, "")
-    effect = effect_of(problem, outcome.free, outcome.plain)
     gains = _error(problem, outcome.chosen) < _error(problem, outcome.plain)
     if gains and 2 * outcome.transfers >= len(outcome.outer):
+        effect = effect_of(problem, outcome.chosen, outcome.plain)
         often = f"{outcome.transfers} of {len(outcome.outer)} outer folds"
-        told = f"The model uses it: it was better by more than chance in {often}."
+        told = f"The model uses it: inside, it was better by more than chance in {often}."
         return Verdict(guarded, outcome.transfers, effect, _joined(effect, told))
+    effect = effect_of(problem, outcome.free, outcome.plain)
     plain = Handed(blends_of(outcome.outer, "plain"), outcome.plain)
     told = _joined(effect, "The model does not use it.")
     return Verdict(plain, 0, effect, told, hands_over_plain=True)
