@@ -27,6 +27,7 @@ from epitaxy.structures.table import StructureTable
 FILE = "learned.safetensors"
 FINGERPRINT = "fingerprint.safetensors"
 """The same without values, for models that are given away."""
+ABOUT = "about"
 MOST_STRUCTURES = 2000
 """Rows up to which the structure of every crystal is noted; of larger tables only those that share
 their composition, since finding the symmetry takes milliseconds."""
@@ -34,11 +35,12 @@ AMBIGUOUS = 3
 """So many crystals of a composition may be those that were learned, though fewer were."""
 
 
-@dataclass(frozen=True)
 class Materials:
-    """Crystals that are asked about."""
+    """Crystals that are asked about; what is found of their structures is kept."""
 
-    table: StructureTable
+    def __init__(self, table: StructureTable) -> None:
+        self.table = table
+        self._structures: dict[int, int] = {}
 
     def keys(self, salt: bytes = b"") -> np.ndarray:
         """Return the keys of the compositions, (n,)."""
@@ -46,7 +48,10 @@ class Materials:
 
     def structures(self, rows: np.ndarray, salt: bytes = b"") -> np.ndarray:
         """Return the keys of the structures of some rows."""
-        return _salted_structures(structure_keys(self.table, rows), salt)
+        new = [row for row in rows.tolist() if row not in self._structures]
+        self._structures |= dict(zip(new, structure_keys(self.table, new).tolist(), strict=True))
+        found = [self._structures[row] for row in rows.tolist()]
+        return _salted_structures(np.array(found, dtype=np.uint32), salt)
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,9 @@ class Entry:
     def covers(self, materials: Materials, labels: np.ndarray) -> np.ndarray:
         """Tell of which labelled rows the material was learned, (n,) bool.
 
-        A material is a composition. Where the crystals have one composition and several
-        structures, it is composition and structure; without a record of the structures, more than
-        twice as many crystals as were learned are told apart by their values.
+        A material is a composition, and of several crystals with one composition those count
+        whose space group and cell are like those that were learned. Where still more than twice as
+        many are as were learned, their values decide.
         """
         keys = materials.keys(self.salt)
         found: np.ndarray = np.isfinite(labels) & np.isin(keys, self.compositions)
@@ -82,17 +87,16 @@ class Entry:
     ) -> np.ndarray:
         """Tell which rows of one composition were learned."""
         mine = self.compositions == key
-        known = self.structures[mine]
+        known, alike = self.structures[mine], np.ones(len(rows), dtype=bool)
         if (known != UNTOLD).all():
             asked = materials.structures(rows, self.salt)
-            if len(np.unique(asked)) > 1:
-                return np.asarray(np.isin(asked, known) | (asked == UNTOLD))
-        if len(rows) <= max(2 * int(mine.sum()), AMBIGUOUS):
-            return np.ones(len(rows), dtype=bool)
+            alike = np.isin(asked, known) | (asked == UNTOLD)
+        if alike.sum() <= max(2 * int(mine.sum()), AMBIGUOUS):
+            return alike
         if self.values is None:
             return np.zeros(len(rows), dtype=bool)
         near = np.isclose(labels[rows, None], self.values[mine], rtol=EQUAL, atol=0)
-        return np.asarray(near.any(axis=1))
+        return np.asarray(alike & near.any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -216,13 +220,15 @@ def _write(learned: Learned, path: Path) -> None:
         if entry.values is not None:
             arrays[f"{name}/values"] = entry.values
     salts = {name: entry.salt.hex() for name, entry in learned.of.items() if entry.salt}
-    about = {"salts": json.dumps(salts), "complete": json.dumps(learned.is_complete)}
+    # One entry: safetensors writes several in any order.
+    about = {ABOUT: json.dumps({"salts": salts, "complete": learned.is_complete})}
     with atomic_file(path) as temporary:
         temporary.write_bytes(save(arrays, about))
 
 
 def _parsed(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> Learned:
-    salts = json.loads(about.get("salts", "{}"))
+    note = json.loads(about.get(ABOUT, "{}"))
+    salts = note.get("salts", {})
     entries = {}
     for name in sorted({key.rpartition("/")[0] for key in arrays}):
         keys = arrays[f"{name}/compositions"]
@@ -232,7 +238,7 @@ def _parsed(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> Learn
             arrays.get(f"{name}/values"),
             bytes.fromhex(salts.get(name, "")),
         )
-    return Learned(entries, json.loads(about.get("complete", "true")))
+    return Learned(entries, bool(note.get("complete", True)))
 
 
 def _entry(keys: np.ndarray, structures: np.ndarray, values: np.ndarray) -> Entry:

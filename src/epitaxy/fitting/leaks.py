@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import fisher_exact, ks_2samp
 
+from epitaxy.checkpoints.learned import Materials
 from epitaxy.checkpoints.relations import Relation
 from epitaxy.fitting.folds import FEWEST_ROWS
 from epitaxy.recipes.leakage import Familiarity, familiarity
@@ -60,7 +61,8 @@ def usable_sources(
         trust: take sources that do not say what they have learned for innocent.
     """
     labels = table.column(target)
-    known = {name: familiarity(where, table, labels) for name, where in models.items()}
+    materials = Materials(table)
+    known = {name: familiarity(where, materials, labels) for name, where in models.items()}
     kinds, kept = np.full(len(labels), Relation.UNKNOWN, dtype=np.int8), set()
     told: list[str] = []
     for name in sorted(models, key=lambda n: known[n].count(Relation.SAME)):

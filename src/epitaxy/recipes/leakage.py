@@ -41,7 +41,7 @@ class Familiarity(NamedTuple):
         return ", ".join(self.properties[kind])
 
 
-def familiarity(source: str | Path, table: StructureTable, labels: np.ndarray) -> Familiarity:
+def familiarity(source: str | Path, materials: Materials, labels: np.ndarray) -> Familiarity:
     """Tell of which crystals a source has learned the value, or that of a related property.
 
     A source that came without the values that it learned shows by its predictions whether it
@@ -49,10 +49,10 @@ def familiarity(source: str | Path, table: StructureTable, labels: np.ndarray) -
 
     Args:
         source: run folder or ``zoo:NAME``.
-        table: n crystals.
+        materials: n crystals.
         labels: (n,) values of a property, NaN where not known.
     """
-    learned, materials = read_learned(source), Materials(table)
+    learned, table = read_learned(source), materials.table
     kinds = np.full(len(table), Relation.UNKNOWN, dtype=np.int8)
     found: dict[Relation, list[str]] = {Relation.RELATED: [], Relation.SAME: []}
     model: PropertyModel | None = None
@@ -84,11 +84,11 @@ def inherit(data: Labelled, models: Iterable[str | Path]) -> Labelled:
             "A source does not say what it has learned. If these test crystals are among it, the "
             "test error is too low."
         )
-    table = data.table.select(data.table.rows_of(ids))
+    materials = Materials(data.table.select(data.table.rows_of(ids)))
     known = np.zeros(len(ids), dtype=bool)
     for model in models:
         for column in data.labels("test").T:
-            known |= familiarity(model, table, column).kinds == Relation.SAME
+            known |= familiarity(model, materials, column).kinds == Relation.SAME
     if not known.any():
         return data
     logger.warning(

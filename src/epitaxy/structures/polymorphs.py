@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +35,8 @@ def structure_keys(table: StructureTable, rows: Sequence[int] | np.ndarray) -> n
 
 
 def _key(table: StructureTable, row: int) -> int:
+    # Of odd cells spglib complains on standard error; they have no key, which is enough.
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")
     from spglib import get_symmetry_dataset
 
     atoms = slice(table.offsets[row], table.offsets[row + 1])
