@@ -49,7 +49,7 @@ class Grouping(NamedTuple):
             STRUCTURE: "different structures",
             NONE: "rows",
         }
-        return words.get(self.by, f"values of {self.by!r}")
+        return words.get(self.by, f"different values of {self.by!r}")
 
 
 def choose_grouping(table: StructureTable, by: str = AUTO, *, fewest: int = FEWEST) -> Grouping:
@@ -202,7 +202,7 @@ def _asked(table: StructureTable, by: str) -> Grouping:
 
 def _sizes(grouping: Grouping) -> str:
     sizes = grouping.sizes
-    return f"{len(sizes)} {grouping.kind}, the largest of {sizes[0]} rows"
+    return f"there are {len(sizes)} {grouping.kind}, the largest of {sizes[0]} rows"
 
 
 def _of_formula(table: StructureTable) -> list[str]:
