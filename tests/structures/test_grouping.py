@@ -6,41 +6,16 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from allotropes import allotropes, packed
 from epitaxy.core.errors import InputError
 from epitaxy.structures.fingerprints import TOLERANCE, fingerprint, near_duplicates
 from epitaxy.structures.grouping import choose_grouping, group_labels
 from epitaxy.structures.reading import read_grouped, read_table
 from epitaxy.structures.splits import kfold, matbench_folds, random_split, resolve_split, split
-from epitaxy.structures.table import StructureTable
+from salts import write_folder
 
 BODY_CENTRED = [[0, 0, 0], [0.5, 0.5, 0.5]]
 ROCK_SALT = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
-
-
-def packed(crystals, **kwargs):
-    """Return a table of ``(lattice, numbers, coords)``."""
-    lattices, numbers, coords = zip(*crystals, strict=True)
-    return StructureTable.from_arrays(
-        ids=[f"c{i}" for i in range(len(crystals))],
-        lattices=lattices,
-        atomic_numbers=numbers,
-        frac_coords=coords,
-        **kwargs,
-    )
-
-
-def allotropes(n=40, copies=5, noise=0.004, seed=0):
-    """Return crystals of carbon: ``n`` random ones, each again and again with a little noise."""
-    rng = np.random.default_rng(seed)
-    crystals = []
-    for _ in range(n):
-        lattice = np.diag(rng.uniform(3.0, 5.0, 3)) + rng.normal(0, 0.3, (3, 3))
-        coords = rng.random((6, 3))
-        for _ in range(copies):
-            moved = coords + rng.normal(0, noise, coords.shape) / 4
-            crystals.append((lattice, [6] * 6, moved[rng.permutation(6)]))
-    values = {"energy": np.repeat(rng.normal(size=n), copies), "batch": np.arange(n * copies) // 20}
-    return packed(crystals, values=values)
 
 
 def partition(labels):
@@ -207,6 +182,28 @@ def test_columns(tmp_path):
     assert list(read.values) == ["energy", "batch"]
     assert list(read_grouped(read, ["energy"], "auto").values) == ["energy"]
     assert list(read_grouped(read, ["batch"], "batch").values) == ["batch"]
+
+
+def test_columns_of_texts(tmp_path):
+    folder = write_folder(tmp_path / "salts", header="id,gap,snapshot")
+    path = folder / "id_prop.csv"
+    header, *lines = path.read_text().splitlines()
+    lines = [f"{line},run {number // 6}" for number, line in enumerate(lines)]
+    path.write_text("\n".join([header, *lines]) + "\n")
+    table = read_grouped(folder, ["gap"], "snapshot")
+    assert list(table.values) == ["gap"]
+    assert Counter(group_labels(table, "snapshot")) == {f"run {k}": 6 for k in range(5)}
+    read_table(folder).to_parquet(tmp_path / "t.parquet")
+    again = read_grouped(tmp_path / "t.parquet", ["gap"], "snapshot")
+    order = again.rows_of(table.ids)
+    assert again.select(order).texts["snapshot"].tolist() == table.texts["snapshot"].tolist()
+    assert not torn(again, "snapshot", [random_split(again, seed=0, group_by="snapshot")])
+    assert not read_grouped(folder, ["gap"], "auto").texts
+    path.write_text("\n".join([header, *lines[:-1], lines[-1].replace("run 4", "")]) + "\n")
+    with pytest.raises(InputError, match="1 of 30 crystals have no value in the column 'snapshot'"):
+        group_labels(read_grouped(folder, ["gap"], "snapshot"), "snapshot")
+    with pytest.raises(InputError, match="'snapshot' holds text such as 'run 0'"):
+        read_table(folder, target="snapshot")
 
 
 def test_missing_values_of_a_column_are_refused(many):

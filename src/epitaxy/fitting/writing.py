@@ -43,6 +43,7 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
         "stopped_early": any(repeat.runner.is_stopped for repeat in repeats),
         "sources": list(ready.told),
+        "groups": ready.grouping.sentence,
     }
     write_json(folder / SCORE, found)
     table = candidate_table(problem, outcome)
