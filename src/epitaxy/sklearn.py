@@ -200,15 +200,14 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if "scale" in given:
             # An attribute called transform would make this a transformer for scikit-learn.
             given["transform"] = given.pop("scale")
-        return {**given, **(self.options or {})}
+        return {"group_by": self.group_by, **given, **(self.options or {})}
 
     def _run(self, table: StructureTable, place: Path, arguments: dict[str, Any]) -> None:
         state = self.random_state
         known = isinstance(state, Integral)
         seed = int(state) if known else int(check_random_state(state).randint(2**31))
         if self.recipe == "fit":
-            given = {"group_by": self.group_by, **arguments}
-            fit_best(table, TARGET, place, seed=seed, **given)
+            fit_best(table, TARGET, place, seed=seed, **arguments)
             return
         labels = table.column(TARGET)
         proposal = propose_transform(labels[np.isfinite(labels)])
@@ -222,7 +221,7 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                     labelled,
                     seed=seed,
                     fractions=(0.9, 0.1, 0.0),
-                    group_by=self.group_by,
+                    group_by=arguments["group_by"],
                 ),
                 seed=seed,
                 **{"transform": proposal.transform, **arguments},

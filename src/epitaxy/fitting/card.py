@@ -99,7 +99,8 @@ def _protocol(score: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Protocol",
         "",
-        f"{FOLDS} outer folds{repeated}; crystals of one reduced formula are in one fold.",
+        f"{FOLDS} outer folds{repeated}; crystals of one group are in one fold.",
+        score["groups"],
         "Inside each, candidates are compared on inner folds, the best few are blended, and",
         "transfer is taken only where it is better by more than chance. What was chosen is",
         "trained once more on all crystals and gives the values (of networks, those of the folds",

@@ -111,6 +111,7 @@ class Fitted:
         if found["repeats"] > 1:
             each = ", ".join(f"{error:.3g}" for error in found["repeat_maes"])
             lines.append(f"Each of the {found['repeats']} repeats by itself: {each}.")
+        lines += [found["groups"]]
         lines += [found["transfer"]] if found["transfer"] else []
         lines += found["sources"]
         lines += ended_by(found["deadline"])

@@ -40,6 +40,7 @@ from epitaxy.results.matbench import (
 from epitaxy.results.metrics import metrics
 from epitaxy.results.predictions import make_predictions
 from epitaxy.structures.distribution import propose_transform
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.splits import Split, matbench_folds
 from epitaxy.structures.table import StructureTable
@@ -112,8 +113,8 @@ def matbench(
 ) -> MatbenchResult:
     """Run a recipe on the official folds of a Matbench task and write the leaderboard's file.
 
-    The official training rows of a fold are divided into train and val by formula; the test rows
-    take no part in any choice. Finished folds are not repeated.
+    The official training rows of a fold are divided into train and val by formula, or as the option
+    ``group_by`` says; the test rows take no part in any choice. Finished folds are not repeated.
 
     Args:
         task: ``matbench_phonons`` or another regression task on structures.
@@ -141,12 +142,13 @@ def matbench(
     learn, called = _recipe(recipe, options)
     _check(out, folds, seeds)
     table, truth = official_table(found, data)
+    group_by = str(options.get("group_by", AUTO))
     folder = Path(runs) if runs is not None else out.with_name(f"{_stem(out)}.folds")
     results = []
     for fold in folds:
         frames = []
         for number in range(seed, seed + seeds):
-            split = matbench_folds(table, seed=number)[fold]
+            split = matbench_folds(table, seed=number, group_by=group_by)[fold]
             place = folder / f"fold{fold}-seed{number}"
             frames.append(learn(FoldJob(table, found.column, split, place, number, options)))
         rows = table.rows_of(split.test)

@@ -53,6 +53,7 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
         "deadline": repeats[0].runner.pace.record(),
         "sources": list(ready.told),
+        "groups": ready.grouping.sentence,
     }
     write_json(folder / SCORE, found)
     table = candidate_table(problem, outcome)

@@ -40,11 +40,11 @@ def near_duplicates(table: StructureTable) -> np.ndarray:
     numbers = np.zeros(len(table), dtype=np.int64)
     used = 0
     for rows in groups.values():
-        linked = np.zeros(1, np.int64)
+        alike = np.zeros(1, np.int64)
         if len(rows) > 1:
-            linked = _linked(np.stack([fingerprint(table, row) for row in rows]))
-        numbers[rows] = used + linked
-        used += int(linked.max()) + 1
+            alike = linked(np.stack([fingerprint(table, row) for row in rows]), TOLERANCE)
+        numbers[rows] = used + alike
+        used += int(alike.max()) + 1
     return numbers
 
 
@@ -110,14 +110,24 @@ def _nearest(
                 return distances
 
 
-def _linked(points: np.ndarray) -> np.ndarray:
-    """Number the connected sets of (n, F) points, numbered in the order of their first point.
+def linked(points: np.ndarray, tolerance: float) -> np.ndarray:
+    """Number the sets of points that chains of small steps connect, (n,) int64.
+
+    A step is small when no coordinate changes by more than ``tolerance``. Sets are numbered in the
+    order of their first point.
+
+    >>> linked(np.array([[0.0, 0.0], [5.0, 0.0], [0.9, 0.9]]), 1.0)
+    array([0, 1, 0])
 
     Memory grows with n, not with its square: along the first coordinate only a window is looked at.
+
+    Args:
+        points: (n, F).
+        tolerance: length of a step.
     """
     order = np.argsort(points[:, 0], kind="stable")
     ordered = points[order]
-    ends = np.searchsorted(ordered[:, 0], ordered[:, 0] + TOLERANCE, side="right")
+    ends = np.searchsorted(ordered[:, 0], ordered[:, 0] + tolerance, side="right")
     labels: np.ndarray = np.arange(len(points))
     start = 0
     while start < len(points):
@@ -125,7 +135,7 @@ def _linked(points: np.ndarray) -> np.ndarray:
         while stop < len(points) and (stop + 1 - start) * (ends[stop] - start) <= CHUNK // 10:
             stop += 1
         window = slice(start, int(ends[stop - 1]))
-        close = cdist(ordered[start:stop], ordered[window], "chebyshev") <= TOLERANCE
+        close = cdist(ordered[start:stop], ordered[window], "chebyshev") <= tolerance
         one, two = np.nonzero(close)
         edges = (labels[start + one], labels[start + two])
         graph = coo_array((np.ones(len(one)), edges), shape=(len(points), len(points)))

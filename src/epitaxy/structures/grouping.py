@@ -49,7 +49,7 @@ class Grouping(NamedTuple):
             STRUCTURE: "different structures",
             NONE: "rows",
         }
-        return words.get(self.by, f"values of {self.by!r}")
+        return words.get(self.by, f"different values of {self.by!r}")
 
 
 def choose_grouping(table: StructureTable, by: str = AUTO, *, fewest: int = FEWEST) -> Grouping:
@@ -96,27 +96,28 @@ def group_labels(table: StructureTable, by: str) -> list[str]:
     return KINDS[by](table) if by in KINDS else _of_column(table, by)
 
 
-def column_of(by: str) -> tuple[str, ...]:
-    """Return the column of a table that a grouping needs, in a tuple; it is empty for most.
+def needs_column(by: str) -> bool:
+    """Tell whether a grouping is by a column of the table.
 
-    >>> column_of("auto"), column_of("batch")
-    ((), ('batch',))
+    >>> needs_column("auto"), needs_column("batch")
+    (False, True)
     """
-    return () if by in {AUTO, *KINDS} else (by,)
+    return by != AUTO and by not in KINDS
 
 
 def check_column(table: StructureTable, by: str) -> None:
-    """Make sure that a table can be grouped.
+    """Make sure that a table has the column by which it is to be grouped.
 
     Raises:
         InputError: there is no such grouping and no such column.
     """
-    if column_of(by) and by not in table.values:
-        allowed = [AUTO, *KINDS, *table.values]
+    columns = [*table.values, *table.texts]
+    if by not in columns:
+        allowed = [AUTO, *KINDS]
         raise InputError(
             f"There is no grouping {by!r} and no column of that name; --group-by takes "
-            f"{', '.join([AUTO, *KINDS])} or a column: {', '.join(table.values) or 'there is none'}"
-            f".{suggestion(by, allowed)}"
+            f"{', '.join(allowed)}, or a column: {', '.join(columns) or 'there is none'}."
+            f"{suggestion(by, [*allowed, *columns])}"
         )
 
 
@@ -202,7 +203,7 @@ def _asked(table: StructureTable, by: str) -> Grouping:
 
 def _sizes(grouping: Grouping) -> str:
     sizes = grouping.sizes
-    return f"{len(sizes)} {grouping.kind}, the largest of {sizes[0]} rows"
+    return f"there are {len(sizes)} {grouping.kind}, the largest of {sizes[0]} rows"
 
 
 def _of_formula(table: StructureTable) -> list[str]:
@@ -234,14 +235,15 @@ def _of_nothing(table: StructureTable) -> list[str]:
 
 def _of_column(table: StructureTable, name: str) -> list[str]:
     check_column(table, name)
-    values = table.values[name]
-    missing = int((~np.isfinite(values)).sum())
+    is_text = name in table.texts
+    column = table.texts[name] if is_text else table.values[name]
+    missing = int((column == "").sum() if is_text else (~np.isfinite(column)).sum())
     if missing:
         raise InputError(
-            f"{missing} of {len(values)} crystals have no value in the column {name!r}, by which "
+            f"{missing} of {len(column)} crystals have no value in the column {name!r}, by which "
             "rows are to be grouped; fill them in, or group by something else."
         )
-    return [str(value) for value in values.tolist()]
+    return [str(value) for value in column.tolist()]
 
 
 KINDS: dict[str, Callable[[StructureTable], list[str]]] = {

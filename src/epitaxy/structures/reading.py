@@ -11,7 +11,7 @@ from pathlib import Path
 from epitaxy.core.errors import InputError, suggestion
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.file_batches import parse_files
-from epitaxy.structures.grouping import check_column, column_of
+from epitaxy.structures.grouping import check_column, needs_column
 from epitaxy.structures.parsing import is_structure_file, read_text, without_suffix
 from epitaxy.structures.sources import SOURCES
 from epitaxy.structures.sources.folder import structure_files
@@ -73,11 +73,14 @@ def read_grouped(
     Raises:
         InputError: as `read_table`, or there is no such grouping.
     """
-    column = column_of(group_by)
-    if column:
-        data = read_table(data)
-        check_column(data, group_by)
-    return read_table(data, target=list(dict.fromkeys([*target, *column])))
+    if not needs_column(group_by):
+        return read_table(data, target=target)
+    table = read_table(data)
+    check_column(table, group_by)
+    if group_by in table.texts:
+        column = {group_by: table.texts[group_by]}
+        return replace(read_table(table, target=target), texts=column)
+    return read_table(table, target=list(dict.fromkeys([*target, group_by])))
 
 
 def read_structures(paths: Sequence[str | Path]) -> StructureTable:
@@ -197,16 +200,18 @@ def _select_targets(reading: Reading, wanted: Sequence[str]) -> StructureTable:
             table, values={wanted[0]: table.values[only[0]]}, properties={wanted[0]: spec}
         )
     for name in wanted:
-        if name in reading.text_columns:
+        if name in table.texts:
+            example = next(text for text in table.texts[name] if text)[:40]
             raise InputError(
-                f"Column {name!r} holds text such as {reading.text_columns[name]!r}, not numbers; "
-                "choose another target or repair the column."
+                f"Column {name!r} holds text such as {example!r}, not numbers; choose another "
+                "target or repair the column."
             )
         table.column(name)
     return replace(
         table,
         values={name: table.values[name] for name in wanted},
         properties={name: table.properties[name] for name in wanted},
+        texts={},
     )
 
 

@@ -17,7 +17,6 @@ from epitaxy.core.seeds import generator
 from epitaxy.structures.grouping import (
     AUTO,
     FEWEST,
-    NONE,
     Grouping,
     choose_grouping,
     fill,
@@ -369,7 +368,7 @@ def _with_val(
 
 
 def _or_ungrouped(grouping: Grouping) -> str:
-    return "" if grouping.by == NONE else ", or do not group them (--group-by none)"
+    return "" if grouping.sizes[0] == 1 else ", or do not group them (--group-by none)"
 
 
 def _names(table: StructureTable, rows: Sequence[int]) -> tuple[str, ...]:

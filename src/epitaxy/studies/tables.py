@@ -56,7 +56,7 @@ class DrawnSplit(BaseModel):
     seed: int | None = Field(default=None, ge=0)
     """Seed of the draw; that of the training when left out."""
 
-    def draw(self, table: StructureTable, *, seed: int, group_by: str) -> Split:
+    def draw(self, table: StructureTable, *, seed: int, group_by: str = AUTO) -> Split:
         """Return the split of a table; ``group_by`` as in `choose_grouping`.
 
         Raises:
