@@ -21,8 +21,8 @@ from epitaxy.fitting.plan import Plan, make_plan
 from epitaxy.fitting.problem import open_problem
 from epitaxy.fitting.protocol import nested
 from epitaxy.fitting.runner import PROBLEM, Runner
-from epitaxy.fitting.workshop import Workshop
 from epitaxy.fitting.verdict import judge
+from epitaxy.fitting.workshop import Workshop
 from problems import FEW, problem_of
 from salts import content, program
 

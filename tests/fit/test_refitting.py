@@ -11,9 +11,9 @@ from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.shallow import MODEL, fit_shallow
 from epitaxy.fitting.entrants import Variant
 from epitaxy.fitting.folds import FOLDS
+from epitaxy.fitting.pace import Pace
 from epitaxy.fitting.plan import Plan
 from epitaxy.fitting.refitting import parts_of
-from epitaxy.fitting.pace import Pace
 from epitaxy.fitting.repeats import run_repeats
 from epitaxy.fitting.workshop import Workshop
 
@@ -25,7 +25,9 @@ def repeats(problem, tmp_path):
     """Return two repeats of the protocol with two learners."""
     found = [c for name in ("constant", "descriptors") for c in FAMILIES[name].propose(problem)]
     kept = tuple(c for c in found if c.settings["learner"] in LEARNERS)
-    return run_repeats(problem, Plan(kept, "ring", (), 1.0, repeats=2), tmp_path, Workshop(1), Pace())
+    return run_repeats(
+        problem, Plan(kept, "ring", (), 1.0, repeats=2), tmp_path, Workshop(1), Pace()
+    )
 
 
 def chosen(repeats):

@@ -21,9 +21,9 @@ from epitaxy.fitting.learners.boosting import boosted
 from epitaxy.fitting.plan import TRIALS, Plan, make_plan
 from epitaxy.fitting.protocol import nested
 from epitaxy.fitting.runner import PROBLEM, Runner
-from epitaxy.fitting.workshop import Workshop
 from epitaxy.fitting.spaces import SPACES
 from epitaxy.fitting.tuning import Search, Trial
+from epitaxy.fitting.workshop import Workshop
 from epitaxy.recipes.predict import predict
 from epitaxy.training.config import TrainingConfig
 from problems import FEW, problem_of
