@@ -39,7 +39,8 @@ class Progress:
         self.work = total if work is None else work
         self.done, self.worked = 0, 0.0
         self.note = ""
-        self._started = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._first: tuple[float, float] | None = None
         self._bar: Any = None
         if enabled and sys.stderr.isatty():
             self._bar = tqdm(
@@ -61,6 +62,8 @@ class Progress:
         more = n if work is None else work
         self.done, self.worked = self.done + n, self.worked + more
         self.note = note or self.note
+        if self._first is None:
+            self._first = time.monotonic(), self.worked
         if self._bar is not None:
             count = f"{self.done}/{self.total} {self.note}".rstrip()
             self._bar.set_postfix_str(count, refresh=False)
@@ -68,15 +71,21 @@ class Progress:
         elif self.enabled and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
             self._line()
 
-    def seconds_left(self, elapsed: float) -> float | None:
-        """Return the expected seconds; None as long as too little is done to tell."""
-        if self.worked < TELLING * self.work:
+    def seconds_left(self) -> float | None:
+        """Return the expected seconds; None as long as too little is done to tell.
+
+        The first step does not tell, since what is started for all happens in it.
+        """
+        if self._first is None or self.worked < TELLING * self.work:
             return None
-        return max(self.work - self.worked, 0.0) * elapsed / self.worked
+        began, before = self._first
+        done = self.worked - before
+        left = max(self.work - self.worked, 0.0)
+        return left * (time.monotonic() - began) / done if done else None
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        left = self.seconds_left(self._last_line - self._started)
+        left = self.seconds_left()
         told = "" if left is None else f", about {left:.0f} s left"
         logger.info("%s: %d/%d%s %s", self.label, self.done, self.total, told, self.note)
 

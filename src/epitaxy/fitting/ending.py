@@ -24,7 +24,7 @@ SIMPLEST = ("constant", "descriptors + ridge")
 """Candidates that are there even if a deadline leaves time for nothing else."""
 CHEAP = 1e-3
 """Planned seconds below which no candidate is left out for its time."""
-USUAL = 0.5
+USUAL = 1.0
 """Cost of what is chosen, over that of the dearest candidates."""
 
 

@@ -235,7 +235,8 @@ def judged(
         problem: what is to be learned.
         runner: has done the trainings.
         number: the outer fold.
-        entrants: what competes; whose training failed is left out.
+        entrants: what competes; whose training failed, or was ended by a deadline, is left
+            out.
         choose: False only measures.
     """
     rows = problem.inside((number,))
@@ -245,7 +246,8 @@ def judged(
     inner = Inner(problem.labels[rows], problem.groups_of(rows), predictions, judges)
     variants = {e.variant.name: e.variant for e in entrants if e.variant.name in predictions}
     choice = choice_of(inner, variants, problem.apart) if choose else NOTHING
-    return OuterFold(number, variants, inner.errors(), choice, inner)
+    errors = inner.errors() if predictions else {}
+    return OuterFold(number, variants, errors, choice, inner)
 
 
 def outer_predictions(

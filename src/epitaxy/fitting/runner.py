@@ -18,7 +18,7 @@ from epitaxy.core.files import atomic_file
 from epitaxy.core.progress import Progress
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Candidate, Task
-from epitaxy.fitting.pace import Pace
+from epitaxy.fitting.pace import PER_TASK, Pace
 from epitaxy.fitting.problem import Problem, open_problem
 from epitaxy.fitting.workshop import Workshop
 
@@ -80,11 +80,11 @@ class Runner:
             return
         label = self.title + label
         logger.info("%s: %d trainings%s.", label, len(missing), f"; {note}" if note else "")
-        work = sum(self.seconds(task) for task in missing)
+        work = sum(self.seconds(task) + PER_TASK for task in missing)
         done = 0
         with Progress(len(missing), label, work=work) as bar:
             for task in self._done(missing, tail):
-                bar.step(note=note, work=self.seconds(task))
+                bar.step(note=note, work=self.seconds(task) + PER_TASK)
                 done += 1
         if done < len(missing):
             self.stop(f"{label[:1].lower()}{label[1:]} ({done} of {len(missing)} trainings done)")
