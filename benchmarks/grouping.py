@@ -44,6 +44,8 @@ def groups_by_tolerance(table: StructureTable, target: str) -> None:
             difference = np.abs(values - values[masked.argmin(axis=1)])[some]
             shown.append(f"{difference.mean():.4f}")
         sys.stdout.write(" ".join(shown) + "\n")
+    shuffled = np.random.default_rng(0).permutation(values)
+    sys.stdout.write(f"random pairs: {np.abs(values - shuffled).mean():.4f}\n")
 
 
 def halves(table: StructureTable, target: str, budget: str, seed: int) -> None:
