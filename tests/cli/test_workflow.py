@@ -1,6 +1,7 @@
 """The way of a user from a folder of CIF files to predictions, and what each step leaves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import yaml
 
 from epitaxy.checkpoints.model_files import load_model
+from epitaxy.checkpoints.sharing_card import model_card
+from epitaxy.cli.options import painted
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import read_run
 from epitaxy.recipes.train import train
-from epitaxy.reports.baseline import error_text
-from epitaxy.reports.numbers import with_unit
+from epitaxy.reports.baseline import error_text, verdict_of
+from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.metrics import metrics
 from epitaxy.transfer import STRATEGIES
 from salts import FILES, GAPS, IDS, cif, content, write_folder
@@ -212,5 +215,45 @@ def test_several_targets(epitaxy, tmp_path, no_report):
     assert sum(part["gap"]["n"] for part in numbers.values() if "gap" in part) == 20
     assert sum(part["volume"]["n"] for part in numbers.values() if "volume" in part) == 15
     judged = epitaxy("evaluate", "run", folder, "--target", "volume")
-    assert "(n = 15, 15 left out)" in judged.out
+    assert "n = 15)" in judged.out
+    assert "left out: 15" in judged.out
     assert "name one of these" in epitaxy("evaluate", "run", folder, "--target", "x").sentence
+
+
+def test_every_test_error_has_one_interval_and_a_baseline(epitaxy, salts, tmp_path):
+    found = epitaxy("train", salts, "--target", "gap", "--unit", "eV", "--out", "run", *FEW)
+    assert found.code == 0, found.err
+    run = tmp_path / "run"
+    numbers = scores(run)["test"]["gap"]
+    interval = interval_text(numbers["mae_interval"], "eV")
+    page = (run / "report.html").read_text().replace("&nbsp;", " ")
+    card = model_card(run)
+    for text in (found.out, page, card):
+        assert interval in text
+        assert with_unit(numbers["mae"], "eV", 3) in text
+        assert with_unit(numbers["baseline_mae"], "eV", 3) in text
+        assert "rough figure" in text
+    assert read_run(run).metrics["test"]["gap"] == numbers
+    # A few epochs on 24 crystals teach nothing: that is said first.
+    said = verdict_of(numbers)
+    assert said
+    assert found.out.splitlines()[0] == said
+    assert page.index(said) < page.index("were kept out of the training")
+    assert said in card
+    assert painted(found.out) == found.out.rstrip("\n").replace(
+        said, f"\x1b[31m\x1b[1m{said}\x1b[0m"
+    )
+
+
+def test_a_model_without_its_training_rows_is_measured_against_these_values(
+    epitaxy, salts, trained, tmp_path
+):
+    (tmp_path / "alone").mkdir()
+    for file in ("model.json", "model.safetensors"):
+        shutil.copy(trained / file, tmp_path / "alone")
+    judged = epitaxy("evaluate", "alone", salts, "--target", "gap")
+    assert judged.code == 0, judged.err
+    gaps = np.array(list(GAPS.values()))
+    constant = np.abs(gaps - np.median(gaps)).mean()
+    assert f"predicting the median): {with_unit(constant, 'eV', 3)}" in judged.out
+    assert "of these values" in judged.out

@@ -45,7 +45,7 @@ def test_the_files_are_those_of_the_documentation(finished):
 def test_metrics_are_those_of_the_predictions(finished, table):
     written = json.loads((finished.folder / "metrics.json").read_text())
     groups = composition_groups(table)
-    assert written == metrics(finished.predictions, groups=groups, squared=True)
+    assert written == metrics(finished.predictions, groups=groups)
     assert written == finished.metrics
     frame = finished.predictions
     for part, numbers in written.items():

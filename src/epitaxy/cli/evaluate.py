@@ -25,15 +25,15 @@ def command(
     """Score a model on data with known values."""
     from epitaxy.recipes.evaluate import evaluate
     from epitaxy.reports.baseline import error_text, verdict_of
+    from epitaxy.reports.numbers import with_unit
 
     found = evaluate(run, data, target, out, units=units)
-    unit = f" {found['unit']}" if found["unit"] else ""
     for line in [verdict_of(found), error_text(found), MEDIANS[found["baseline"]]]:
         if line:
             typer.echo(o.painted(line))
     if found["dropped"]:
         typer.echo(f"Rows left out: {found['dropped']}")
-    typer.echo(f"RMSE {found['rmse']:.4g}{unit}")
+    typer.echo(f"RMSE {with_unit(found['rmse'], found['unit'], 3)}")
     if found["r2"] is not None:
         typer.echo(f"R2   {found['r2']:.4f}")
     if "published" in found:

@@ -142,7 +142,7 @@ def execute(
         model, plan = build(scalers)
         (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")
         _train(data, scalers, model, plan, training=training, folder=folder)
-        _score(data, scalers, model, training=training, folder=folder)
+        _score(data, scalers, model, folder, training.loss in SQUARED)
         data.learned().write(folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
     return _opened(out, config)
@@ -249,9 +249,8 @@ def _score(
     data: Labelled,
     scalers: dict[str, TargetScaler],
     model: PropertyModel,
-    *,
-    training: TrainingConfig,
     folder: Path,
+    squared: bool,
 ) -> None:
     """Write predictions, metrics, model, dropped rows and report."""
     frames = []
@@ -266,7 +265,6 @@ def _score(
         frames.append(prediction_frame(data.specs, ids, part, values, labels))
     predictions = pd.concat(frames, ignore_index=True)
     write_predictions(predictions, folder / "predictions.parquet")
-    squared = training.loss in SQUARED
     numbers = metrics(predictions, groups=composition_groups(data.table), squared=squared)
     write_json(folder / FILE, numbers)
     save_model(model, folder)
