@@ -11,7 +11,7 @@ import pytest
         (("fit", "data", "--target", "a", "--out", "x", "--budget", "1h", "--budget", "2h"), "--b"),
         (("fit", "data", "--target", "a", "--out", "x", "--tune", "--no-tune"), "--tune"),
         (
-            ("data", "convert", "d", "--out", "x", "--unit", "a=eV", "--unit", "a=K"),
+            ("data", "convert", "d", "x.parquet", "--unit", "a=eV", "--unit", "a=K"),
             "'a' is given twice",
         ),
         (
@@ -27,6 +27,6 @@ def test_one_of_two_values_is_never_dropped(epitaxy, arguments, what):
 
 
 def test_what_may_be_repeated_still_may(epitaxy):
-    found = epitaxy("data", "info", "nothing.csv", "--target", "a", "--target", "b")
+    found = epitaxy("data", "convert", "nothing.csv", "x.parquet", "--target", "a", "--target", "b")
     assert "nothing.csv" in found.sentence
     assert "given" not in found.sentence

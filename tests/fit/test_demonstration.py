@@ -13,7 +13,7 @@ def test_the_shipped_data_are_fitted_and_three_crystals_predicted(monkeypatch, t
     frame = found.fitted.predictions
     assert len(set(frame["id"])) == len(frame) == found.fitted.score["n"]
     assert 150 < len(frame) < 191  # the models of several properties know the rest
-    assert found.fitted.mae < 0.6 * found.fitted.score["constant_mae"]
+    assert found.fitted.mae < 0.6 * found.fitted.score["baseline_mae"]
     assert list(found.examples["id"]) == ["InP", "SrTiO3", "ZnO"]
     assert (tmp_path / "demo" / "report.html").is_file()
     text = found.text()

@@ -9,7 +9,7 @@ from epitaxy.core.errors import InputError
 from epitaxy.fitting.fit import fit, prepare_fit
 from epitaxy.fitting.problem import open_problem
 from epitaxy.fitting.repeats import problem_of_repeat
-from epitaxy.fitting.score import score
+from epitaxy.results.intervals import score
 from problems import FEW
 
 QUICK = {**FEW, "candidates": "descriptors", "sources": ()}

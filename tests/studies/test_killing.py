@@ -207,11 +207,11 @@ def test_answers_are_lines_of_json(tmp_path):
     import io
     import queue
 
-    from epitaxy.studies import worker
+    from epitaxy.core import processes
 
     tasks: queue.SimpleQueue = queue.SimpleQueue()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker.sys, "stdin", io.StringIO(json.dumps({"id": "a"}) + "\n"))
-        patch.setattr(worker.os, "_exit", tasks.put)
-        worker._receive(tasks)
+        patch.setattr(processes.sys, "stdin", io.StringIO(json.dumps({"id": "a"}) + "\n"))
+        patch.setattr(processes.os, "_exit", tasks.put)
+        processes._receive(tasks)
     assert [tasks.get(), tasks.get()] == [{"id": "a"}, 0]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 SIMPLEST = ("constant", "descriptors + ridge")
 """Candidates that are there even if a deadline leaves time for nothing else."""
-CHEAP = 1e-3
-"""Planned seconds below which no candidate is left out for its time."""
 USUAL = 1.0
 """Cost of what is chosen, over that of the dearest candidates."""
 
@@ -114,9 +112,11 @@ def payable(runner: Runner, outer: Sequence[OuterFold]) -> list[OuterFold]:
     """
     found, limit = list(outer), np.inf
     while True:
-        if runner.has_time_for(ending_cost(runner, found)) or limit < CHEAP:
+        last = finals(found)
+        are_simple = all(task.candidate.name in SIMPLEST for task in last)
+        if are_simple or runner.has_time_for(ending_cost(runner, found)):
             return found
-        limit = max(runner.seconds(task) for task in finals(found)) / 2
+        limit = min(limit, max(runner.seconds(task) for task in last)) / 2
         runner.stop(f"candidates of which a training takes more than {limit:.2g} s")
         found = [_chosen_below(runner, fold, limit) for fold in outer]
 

@@ -1,4 +1,4 @@
-"""The error on new crystals of compositions that are in the table, beside that on new ones."""
+"""The error on crystals whose composition is in the table, beside that on new compositions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ FEWEST_SHARE = 0.1
 FOLDER = "known"
 
 
-def known_group_error(repeats: Sequence[Repeat], handed: Handed) -> dict[str, Any] | None:
+KNOWN_GROUPS, PLAIN_FOLDS = "known_groups", "plain_folds"
+
+
+def known_group_errors(repeats: Sequence[Repeat], handed: Handed) -> dict[str, Any]:
     """Return ``n``, ``mae`` and ``mae_interval`` on rows of groups that a training has seen.
 
     The rows of each outer fold are divided into halves, through the groups. What was chosen for
@@ -33,16 +36,19 @@ def known_group_error(repeats: Sequence[Repeat], handed: Handed) -> dict[str, An
     choice either, but others of their group are learned from.
 
     Returns:
-        None where few rows have others of their group, or a network is part of the model, whose
-        trainings would take too long.
+        `KNOWN_GROUPS`: the error on rows with others of their group elsewhere; `PLAIN_FOLDS`: that
+        on all rows, as folds tell it that do not keep groups together. None where few rows have
+        others of their group, or a network is part of the model, whose trainings would take too
+        long.
     """
     first = repeats[0]
     problem, folds = first.problem, first.outcome.outer
     halves = halved(problem)
     rows = mates(problem, halves)
     networks = any(_is_network(f, b) for f, b in zip(folds, handed.blends[:FOLDS], strict=True))
+    nothing = {KNOWN_GROUPS: None, PLAIN_FOLDS: None}
     if networks or len(rows) < max(FEWEST_ROWS, FEWEST_SHARE * len(problem.scored)):
-        return None
+        return nothing
     runner = replace(
         first.runner, problem=replace(problem, folds=halves), folder=first.runner.folder / FOLDER
     )
@@ -55,22 +61,22 @@ def known_group_error(repeats: Sequence[Repeat], handed: Handed) -> dict[str, An
     every = [task for found in tasks.values() for task in found.values()]
     runner.do(every, "Predicting crystals of known compositions", tail=lambda _: 0.0)
     if not all(runner.is_done(task) for task in every):
-        return None
+        return nothing
     predicted = np.full(len(problem.table), np.nan)
     for (number, _), found in tasks.items():
         each = {name: runner.predictions(task) for name, task in found.items()}
         held = next(iter(found.values())).held
         predicted[runner.problem.outside(held)] = mixed(each, handed.blends[number])
-    errors = np.abs(predicted - problem.labels)[rows]
-    good = np.isfinite(errors)
-    if good.sum() < FEWEST_ROWS:
-        return None
-    found_score = score(errors[good], problem.groups_of(rows[good]), FOLDS)
-    return {
-        "n": int(good.sum()),
-        "mae": found_score.mae,
-        "mae_interval": list(found_score.interval),
-    }
+    errors = np.abs(predicted - problem.labels)
+    if not np.isfinite(errors[problem.told]).all():
+        return nothing
+    kinds = {KNOWN_GROUPS: rows, PLAIN_FOLDS: problem.told}
+    return {kind: _error(problem, errors, chosen) for kind, chosen in kinds.items()}
+
+
+def _error(problem: Problem, errors: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    found = score(errors[rows], problem.groups_of(rows), FOLDS)
+    return {"n": len(rows), "mae": found.mae, "mae_interval": list(found.interval)}
 
 
 def halved(problem: Problem) -> np.ndarray:

@@ -170,7 +170,6 @@ class Problem:
             "groups": list(self.groups),
         }
         note |= {"kinds": self.kinds.tolist(), "expected": self.expected}
-        note |= {"speeds": dict(self.speeds), "groups": list(self.groups)}
         write_json(folder / SETTINGS, note)
 
 

@@ -111,7 +111,9 @@ class Runner:
 
     def _missing(self, tasks: Iterable[Task]) -> list[Task]:
         """Return the tasks that are not done yet, each once, in the order of their doing."""
-        missing = [t for t in dict.fromkeys(tasks) if not self.is_done(t)]
+        # Not by equality: tuned candidates have other settings under the same name.
+        different = {self.folder_of(task): task for task in tasks}
+        missing = [task for task in different.values() if not self.is_done(task)]
         if self.pace.deadline is None:
             return sorted(missing, key=lambda task: -self.seconds(task))
         # All trainings of a candidate one after the other: half of them would be of no use.

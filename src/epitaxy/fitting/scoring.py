@@ -90,8 +90,11 @@ def error_lines(found: Mapping[str, Any]) -> list[str]:
     lines.append(
         f"Baseline (always predicting the median): {with_unit(found['baseline_mae'], unit, 3)}."
     )
+    kind = found["group_kind"]
     if known := found["known_groups"]:
-        lines.append(_line("new crystals of compositions that are in the table", known, unit))
+        lines.append(_line(f"new crystals of {kind} that are in the table", known, unit))
+    if plain := found["plain_folds"]:
+        lines.append(_line(f"crystals drawn like these, of known and new {kind}", plain, unit))
     if apart := found["apart"]:
         lines.append(
             f"{_line('the same crystals', apart, unit)[:-1]} with {', '.join(apart['sources'])}, "

@@ -13,7 +13,7 @@ from epitaxy.core.files import atomic_file, write_json, write_text
 from epitaxy.fitting.bundling import write_bundle
 from epitaxy.fitting.card import card
 from epitaxy.fitting.folds import FOLDS
-from epitaxy.fitting.known_groups import known_group_error
+from epitaxy.fitting.known_groups import known_group_errors
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, mean_errors
 from epitaxy.fitting.repeats import Repeat, merged
@@ -47,7 +47,8 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
     told = numbers.get("test") or numbers["other"]
     found = scores(problem, outcome, verdict, told[problem.target]) | {
         "coverage": covered[0],
-        "known_groups": known_group_error(repeats, verdict.handed),
+        **known_group_errors(repeats, verdict.handed),
+        "group_kind": ready.grouping.kind.removeprefix("different "),
         "repeats": len(repeats),
         "tuned": bool(outcome.tuned),
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
