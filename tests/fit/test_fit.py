@@ -13,6 +13,7 @@ from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Task
 from epitaxy.fitting.fit import fit, open_fit, prepare_fit, selection_lines
+from epitaxy.fitting.scoring import medians
 from epitaxy.recipes.predict import predict
 from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.predictions import read_predictions

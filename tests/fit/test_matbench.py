@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 
 import epitaxy.fitting.matbench as recipes
 import epitaxy.results.matbench as records
-from epitaxy.checkpoints.model_files import zoo_names
+from epitaxy.checkpoints.model_files import named_models
 from epitaxy.core.errors import InputError
 from epitaxy.structures.splits import matbench_folds
 from epitaxy.structures.table import StructureTable
@@ -134,7 +134,9 @@ def test_fit_sees_the_training_rows_only(task, table, tmp_path, monkeypatch):
     options = {"budget": "3m", "candidates": "descriptors"}
     result = recipes.matbench("salts", "fit", tmp_path / "f.json.gz", data=table, **options)
     assert given.keys() == {f"fold{k}-seed0" for k in range(5)}
-    sources = {"sources": [f"zoo:{name}" for name in zoo_names()]}
+    models = named_models("zoo:*")
+    usable = recipes.usable_sources(models, table, "gap salts", most=0).models
+    sources = {"sources": list(usable.values())}
     assert {str(o) for _, o in given.values()} == {str({"seed": 0, **options, **sources})}
     for fold in result.folds:
         np.testing.assert_allclose(fold.std, 1 / 1.6448536)

@@ -42,7 +42,7 @@ def test_each_is_what_a_fit_of_its_own_finds(tmp_path, monkeypatch):
     written = pd.read_csv(tmp_path / "all" / "targets.csv")
     assert written["target"].tolist() == ["gap", "half"]
     assert written["mae"].tolist() == pytest.approx([r.mae for r in found.runs.values()])
-    names = ("mae_low", "mae_high", "unit", "constant_mae", "n", "verdict", "folder")
+    names = ("mae_low", "mae_high", "unit", "baseline_mae", "n", "verdict", "folder")
     assert set(names) <= set(written.columns)
     for word in ("gap", "half", "95 % interval", "n = 26", "targets.csv"):
         assert word in found.text()

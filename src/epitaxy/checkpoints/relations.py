@@ -27,7 +27,10 @@ TELLING = 10
 FEW = 5
 """Equal pairs that it takes to believe a unit."""
 UNDECIDED = 0.6
-"""Concordance below which fewer materials than `TELLING` speak against the same property."""
+"""Concordance below which a handful of materials, or predictions, speak against the same property.
+"""
+CONSISTENT = 0.85
+"""The same for at least `FEW` materials, but fewer than `TELLING`."""
 COMPARED = 2000
 """Materials of which all pairs are compared; more would cost much and tell little."""
 LINES = 200
@@ -76,7 +79,8 @@ def relation(
     x, y = _of_materials(keys[row], there, here)
     ordered, untied = concordance(x, y)
     if len(x) < TELLING:
-        consistent = abs(ordered) >= UNDECIDED or untied < len(x)
+        needed = UNDECIDED if len(x) < FEW else CONSISTENT
+        consistent = abs(ordered) >= needed or untied < len(x)
         same = _coincide(row, there, here) or consistent
         return Relation.SAME if same else Relation.UNKNOWN
     if abs(ordered) >= MONOTONE or _coincide(row, there, here):

@@ -19,7 +19,8 @@ logger = logging.getLogger("epitaxy")
 MOST_UNSCORED = 0.5
 """Share of the rows that may go without a score for the sake of sources."""
 FEWEST_SCORED = 2 * FEWEST_ROWS
-"""Rows that are scored in any case, where there are so many."""
+"""Rows of which no more than `SMALL_SHARE` may go without a score."""
+SMALL_SHARE = 0.2
 UNLIKE = 0.01
 """Level of the tests whether scored rows are like the others."""
 SLIGHT = 0.05
@@ -92,7 +93,9 @@ def usable_sources(
 def _why_not(labels: np.ndarray, unscored: np.ndarray, most: float) -> str:
     """Say why rows cannot go without a score; nothing where they can."""
     left = len(labels) - int(unscored.sum())
-    if unscored.mean() > most or left < FEWEST_SCORED:
+    share = unscored.mean()
+    few = left < FEWEST_ROWS or (left < FEWEST_SCORED and share > SMALL_SHARE)
+    if share > most or few:
         return f"without these, too few ({left}) would be scored"
     if unlike(labels, unscored):
         return "without these, the scored crystals would be unlike the others"

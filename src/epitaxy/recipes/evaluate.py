@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from epitaxy.checkpoints.model_files import model_folder
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.bundle import Bundle, is_bundle
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import composition_groups, read_targets
-from epitaxy.recipes.predict import keep_input, open_model, predicted_by
+from epitaxy.recipes.predict import keep_input, open_model, place_of, predicted_by
 from epitaxy.results.metrics import metrics, rescaled
 from epitaxy.results.predictions import (
     known_rows,
@@ -112,10 +111,10 @@ def training_median(run: str | Path | PropertyModel | Bundle, name: str) -> floa
     """
     if isinstance(run, PropertyModel | Bundle):
         return None
-    path = model_folder(run) / "predictions.parquet"
+    path = place_of(run) / "predictions.parquet"
     if not path.is_file():
         return None
     frame = read_predictions(path)
-    parts = ["train", "test"] if is_bundle(path.parent) else ["train"]
+    parts = ["train", "test", "other"] if is_bundle(path.parent) else ["train"]
     values = np.concatenate([known_rows(frame, part, name)["y_true"] for part in parts])
     return float(np.median(values)) if len(values) else None

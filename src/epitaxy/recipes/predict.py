@@ -75,8 +75,13 @@ def open_model(run: str | Path | PropertyModel | Bundle) -> PropertyModel | Bund
     """
     if isinstance(run, PropertyModel | Bundle):
         return run
-    place = model_folder(run) if str(run).startswith(ZOO) else run
+    place = place_of(run)
     return Bundle.read(place) if is_bundle(place) else load_model(place)
+
+
+def place_of(run: str | Path) -> Path:
+    """Return the folder of a run, a bundle of `fit` or ``zoo:NAME``."""
+    return model_folder(run) if str(run).startswith(ZOO) else Path(run)
 
 
 def _read(paths: Sequence[str | Path]) -> StructureTable:

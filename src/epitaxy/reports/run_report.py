@@ -118,7 +118,7 @@ def _section(run: RunFiles, name: str) -> Section:
     split = scored[0] if scored else None
     numbers = run.metrics[split][name] if split else None
     # Below the training error the median of the training values is no yardstick.
-    judged = numbers if split in ("test", "val") else None
+    judged = numbers if split in ("test", "other", "val") else None
     called = words(name) if len(run.properties) > 1 else ""
     return Section(
         name=name,

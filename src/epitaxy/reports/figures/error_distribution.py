@@ -14,7 +14,7 @@ from epitaxy.reports.numbers import with_unit, words
 from epitaxy.reports.style import INK, SPLIT_SERIES, VERMILLION, new_figure, styled
 from epitaxy.results.predictions import SPLITS, known_rows, select_property
 
-IMPORTANCE = ("test", "val", "new", "train")
+IMPORTANCE = ("test", "other", "val", "new", "train")
 """The histogram shows the first of these that has known values."""
 
 

@@ -23,7 +23,7 @@ from epitaxy.reports.style import (
 from epitaxy.results.metrics import plain_numbers
 from epitaxy.results.predictions import known_rows, select_property
 
-ORDER = ("test", "val", "train", "new")
+ORDER = ("test", "other", "val", "train", "new")
 """The split that counts comes first."""
 
 MOST_BARS = 400
