@@ -19,6 +19,7 @@ from epitaxy.checkpoints.model_files import load_model, model_folder, pulled_nam
 from epitaxy.checkpoints.sharing import zoo_pull, zoo_push
 from epitaxy.checkpoints.sharing_download import check_address, download
 from epitaxy.checkpoints.zoo import pulled_list, zoo_card
+from epitaxy.core import checksums
 from epitaxy.core.errors import InputError
 from salts import content
 from tiny import changed, model, tensors
@@ -100,6 +101,7 @@ def test_pushed_and_pulled_is_the_same_model(site, run, net, tmp_path):
     assert content(model_folder("zoo:gaps")).keys() == {
         ".epitaxy",
         "card.md",
+        "checksums.json",
         "model.json",
         "model.safetensors",
         "origin.json",
@@ -144,7 +146,14 @@ def test_archives(site, run, net, ending, prefix):
     assert pulled.place == "zoo:gaps"
     assert not changed(tensors(net), tensors(load_model("zoo:gaps")))
     kept = content(model_folder("zoo:gaps")).keys()
-    assert kept == {".epitaxy", "card.md", "model.json", "model.safetensors", "origin.json"}
+    assert kept == {
+        ".epitaxy",
+        "card.md",
+        "checksums.json",
+        "model.json",
+        "model.safetensors",
+        "origin.json",
+    }
 
 
 def link(name, target, kind):
@@ -284,7 +293,7 @@ def test_a_list_of_checksums_cannot_lead_elsewhere(site, tmp_path):
         ("a/b/c/d/e.json", "consists of .json"),
     ):
         entry = {"bytes": 2, "sha256": "0" * 64}
-        text = {"format": files.FORMAT, "version": 1, "files": {name: entry}}
+        text = {"format": checksums.FORMAT, "version": 1, "files": {name: entry}}
         sha = site.add("/m/checksums.json", json.dumps(text).encode())
         with pytest.raises(InputError, match=words):
             zoo_pull(f"{site.address}/m/", sha256=sha)
@@ -293,7 +302,7 @@ def test_a_list_of_checksums_cannot_lead_elsewhere(site, tmp_path):
         with pytest.raises(InputError, match="list of checksums"):
             zoo_pull(f"{site.address}/m/", sha256=sha)
     large = {"bytes": 1 << 40, "sha256": "0" * 64}
-    text = {"format": files.FORMAT, "version": 1, "files": {"model.safetensors": large}}
+    text = {"format": checksums.FORMAT, "version": 1, "files": {"model.safetensors": large}}
     sha = site.add("/m/checksums.json", json.dumps(text).encode())
     with pytest.raises(InputError, match="files may have at most 2,147,483,648"):
         zoo_pull(f"{site.address}/m/", sha256=sha)

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save
 
 from epitaxy.checkpoints.model_files import model_folder
 from epitaxy.checkpoints.same_values import Values, same_values
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
 
@@ -105,6 +106,7 @@ def read_learned(model: str | Path) -> Learned:
     path = model_folder(model) / FILE
     if not path.is_file():
         return Learned()
+    verified(path)
     try:
         arrays = load_file(path)
         names = sorted({key.rpartition("/")[0] for key in arrays})

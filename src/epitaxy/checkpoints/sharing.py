@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
@@ -16,10 +15,9 @@ from urllib.parse import urljoin, urlsplit
 
 from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder, pulled_folder, zoo_names
 from epitaxy.checkpoints.sharing_card import model_card, without_front
-from epitaxy.checkpoints.sharing_download import check_address, check_sha256, download, file_sha256
+from epitaxy.checkpoints.sharing_download import check_address, check_sha256, download
 from epitaxy.checkpoints.sharing_files import (
     ARCHIVES,
-    CHECKSUMS,
     HEADERS,
     LARGEST,
     LARGEST_ARCHIVE,
@@ -29,8 +27,10 @@ from epitaxy.checkpoints.sharing_files import (
     write_checksums,
 )
 from epitaxy.checkpoints.sharing_hub import HUB, hub_download, hub_upload
+from epitaxy.core.checksums import CHECKSUMS, file_sha256, protect
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json, write_text
+from epitaxy.core.parsing import read_json
 
 logger = logging.getLogger("epitaxy")
 CARD, READ_ME, ORIGIN = "card.md", "README.md", "origin.json"
@@ -133,7 +133,7 @@ def _export(source: Path, folder: Path, licence: str, description: str) -> str:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, folder / path)
         if path.name == "model.json":
-            header = json.loads((source / path).read_text(encoding="utf-8"))
+            header = read_json(source / path)
             header["provenance"] = without_paths(header.get("provenance", {}))
             write_json(folder / path, header)
     text = model_card(source, licence=licence, description=description)
@@ -242,6 +242,7 @@ def _install(folder: Path, new: Path, source: str, found: dict[str, Any]) -> Non
         raise InputError(f"{source!r} holds no {' or '.join(HEADERS)}, so it is no model.")
     _check_networks(new)
     write_json(new / ORIGIN, {"source": source, **found})
+    protect(new)
 
 
 def _check_networks(folder: Path) -> None:

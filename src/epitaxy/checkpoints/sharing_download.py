@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import ipaddress
 import logging
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from epitaxy.core.checksums import file_sha256
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import readable_disk_errors
 from epitaxy.core.progress import Progress
@@ -65,12 +65,6 @@ def check_sha256(text: str) -> str:
     if not SHA256.fullmatch(lower):
         raise InputError(f"The checksum {text!r} must be SHA-256: 64 digits from 0 to f.")
     return lower
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def download(address: str, target: Path, *, sha256: str, largest: int) -> None:

@@ -14,7 +14,7 @@ DEEPEST = 64
 """Lists and mappings inside each other."""
 LONGEST_NUMBER = 40
 """Characters of a whole number."""
-LARGEST = 64 << 20
+LARGEST = 128 << 20
 """Bytes of a JSON file that is no table of data."""
 LARGEST_YAML = 512 << 10
 """Bytes of a YAML file; YAML is read a thousand times slower than JSON."""

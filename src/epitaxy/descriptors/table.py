@@ -13,6 +13,7 @@ import numpy as np
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.parsing import parse_json
 from epitaxy.descriptors import DESCRIPTORS
 from epitaxy.structures.table import Dropped, StructureTable
 
@@ -180,7 +181,7 @@ def _read(path: Path) -> Described | None:
     """Read a file of `_write`; None when there is none, or it is damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            values, meta = file["values"], json.loads(file["meta"].tobytes())
+            values, meta = file["values"], parse_json(file["meta"].tobytes())
         ids = np.array(meta["ids"], dtype=object)
         names, failures = tuple(meta["names"]), tuple(Dropped(*f) for f in meta["failures"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -14,9 +13,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import MARKER, check_output_folder
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.parsing import read_json
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.candidates import FAMILIES
@@ -71,7 +72,7 @@ class Fitted:
     @property
     def candidates(self) -> pd.DataFrame:
         """The selection scores, read from the folder."""
-        return pd.read_csv(self.folder / CANDIDATES)
+        return pd.read_csv(verified(self.folder / CANDIDATES))
 
     def text(self) -> str:
         """Return the outcome in words, the outer error first."""
@@ -177,8 +178,9 @@ def open_fit(folder: str | Path) -> Fitted:
     Raises:
         InputError: it is none.
     """
+    path = verified(Path(folder) / SCORE)
     try:
-        found = json.loads((Path(folder) / SCORE).read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{str(folder)!r} is not the folder of a finished fit.") from error
     return Fitted(Path(folder), found)

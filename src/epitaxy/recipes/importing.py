@@ -7,6 +7,7 @@ from pathlib import Path
 from epitaxy.checkpoints import IMPORTERS
 from epitaxy.checkpoints.foreign import read_torch_file
 from epitaxy.checkpoints.model_files import save_model
+from epitaxy.core.checksums import protect
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder, check_output_folder
 from epitaxy.core.properties import PropertySpec
@@ -51,4 +52,5 @@ def import_checkpoint(
     )
     with atomic_folder(out) as folder:
         save_model(model, folder)
+        protect(folder)
     return model

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.parsing import parse_yaml, read_yaml
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.training.config import TrainingConfig
 
@@ -105,10 +105,9 @@ def read_settings(settings: Settings) -> dict[str, Any]:
         return dict(settings)
     path = Path(settings)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"The settings file {str(path)!r} cannot be read: {reason}.") from error
+        content = read_yaml(path, scientific=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The settings file {str(path)!r} cannot be read: {error}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"The settings file {str(path)!r} must hold lines 'key: value'.")
     return content
@@ -127,8 +126,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            settings[key.strip()] = parse_yaml(value, scientific=True)
+        except ValueError:
             equals = ""
         if not equals:
             raise InputError(f"A setting is written KEY=VALUE, but {text!r} came.")

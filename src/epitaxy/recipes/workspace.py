@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from epitaxy.core.checksums import protect, verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import (
     MARKER,
@@ -21,6 +22,7 @@ from epitaxy.core.files import (
     write_text,
 )
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.parsing import read_yaml
 from epitaxy.training.resume import FILE as RESUME_FILE
 
 logger = logging.getLogger("epitaxy")
@@ -39,10 +41,15 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the resolved configuration of a run folder, empty when there is none to read."""
+    """Return the resolved configuration of a run folder, empty when there is none to read.
+
+    Raises:
+        InputError: it was damaged or changed since the run was finished.
+    """
+    path = verified(folder / CONFIG)
     try:
-        content = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        content = read_yaml(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -91,6 +98,7 @@ def workspace(
                 ) from None
             _prepare(folder, config, keep)
             yield folder
+            protect(folder)
             check_output_folder(out)  # somebody may have put something there meanwhile
             replace_folder(folder, out)
             Path(lock.name).unlink(missing_ok=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import read_json, read_yaml
 from epitaxy.results.history import read_history
 from epitaxy.results.metrics import metrics
 from epitaxy.results.predictions import read_predictions
@@ -77,8 +77,9 @@ def read_run(folder: str | Path) -> RunFiles:
 def _read_metrics(path: Path) -> Any:
     if not path.is_file():
         return None
+    verified(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError as error:
         raise InputError(
             f"The file {str(path)!r} is not JSON; remove it and the numbers are computed again."
@@ -88,9 +89,10 @@ def _read_metrics(path: Path) -> Any:
 def _read_config(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
+    verified(path)
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = read_yaml(path)
+    except ValueError as error:
         raise InputError(
             f"The file {str(path)!r} is not YAML; restore the file that the run wrote."
         ) from error
@@ -105,6 +107,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 def _read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame | None:
     if not path.is_file():
         return None
+    verified(path)
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(needed, str))
         frame[list(needed)]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file
 
@@ -144,13 +145,14 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read and validate ``predictions.parquet``.
 
     Raises:
-        InputError: the file is absent, not Parquet, or breaks the schema.
+        InputError: the file is absent, damaged, not Parquet, or breaks the schema.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(
             f"There is no file {str(path)!r}; give the predictions.parquet of a run folder."
         )
+    verified(path)
     try:
         # An open file, because pandas takes a relative path with a colon for an address.
         with path.open("rb") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import re
 import warnings
 import zipfile
@@ -17,6 +16,7 @@ import numpy as np
 
 from epitaxy.core.elements import NUMBERS
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import parse_json
 from epitaxy.structures.building import Crystal, UnusableError
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _from_xyz(text: str) -> Crystal:
 
 
 def _from_json(text: str) -> Crystal:
-    return _from_dict(json.loads(text))
+    return _from_dict(parse_json(text))
 
 
 def _from_dict(data: Mapping[str, Any]) -> Crystal:

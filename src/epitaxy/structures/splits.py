@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import file_and_key, write_json
+from epitaxy.core.parsing import read_json
 from epitaxy.core.seeds import generator
 from epitaxy.structures.grouping import fill, flat, shuffled_groups
 from epitaxy.structures.table import StructureTable
@@ -251,7 +251,7 @@ def read_split_file(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is no JSON, or is no dictionary.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"Could not read the split file {str(path)!r}: {error}.") from error
     if not isinstance(data, dict):

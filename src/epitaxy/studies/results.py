@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file
+from epitaxy.core.parsing import read_json
 from epitaxy.results.predictions import SPLITS
 from epitaxy.studies.expanding import TABLE_VERBS
 from epitaxy.studies.folder import StudyFolder
@@ -74,9 +75,10 @@ def study_results(
 
 def _numbers(run: Path, part: str) -> list[dict[str, Any]]:
     """Return one dictionary per property of a finished run."""
+    scores, history = verified(run / "metrics.json"), verified(run / "history.csv")
     try:
-        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-        with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+        metrics = read_json(scores)
+        with history.open(encoding="utf-8", newline="") as file:
             seconds = [float(row["seconds"] or 0) for row in csv.DictReader(file)]
         return [
             {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import parse_json
 from epitaxy.core.properties import PropertySpec
 from epitaxy.structures.building import RESERVED, Reading, pack
 from epitaxy.structures.table import METADATA_KEY, Dropped
@@ -130,6 +130,6 @@ def _metadata(table: pa.Table) -> tuple[dict[str, PropertySpec], list[Dropped]]:
     raw = (table.schema.metadata or {}).get(METADATA_KEY)
     if raw is None:
         return {}, []
-    data = json.loads(raw)
+    data = parse_json(raw)
     specs = {name: PropertySpec(**spec) for name, spec in data["properties"].items()}
     return specs, [Dropped(*entry) for entry in data["dropped"]]
