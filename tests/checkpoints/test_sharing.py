@@ -308,7 +308,7 @@ def test_a_list_of_checksums_cannot_lead_elsewhere(site, tmp_path):
         zoo_pull(f"{site.address}/m/", sha256=sha)
     text["files"] = {"model.safetensors": {"bytes": float("inf"), "sha256": "0" * 64}}
     sha = site.add("/m/checksums.json", json.dumps(text).encode())
-    with pytest.raises(InputError, match="is no list of checksums"):
+    with pytest.raises(InputError, match=r"checksums\.json of .* cannot be read"):
         zoo_pull(f"{site.address}/m/", sha256=sha)
 
 

@@ -30,6 +30,7 @@ from epitaxy.checkpoints.sharing_hub import HUB, hub_download, hub_upload
 from epitaxy.core.checksums import CHECKSUMS, file_sha256, protect
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json, write_text
+from epitaxy.core.outputs import check_not_read
 from epitaxy.core.parsing import read_json
 
 logger = logging.getLogger("epitaxy")
@@ -87,7 +88,10 @@ def zoo_pull(
         raise InputError(
             f"The checksum of {source!r} is missing: give --sha256, as its owner states it."
         )
-    with _fetched(source, expected) as (folder, found), atomic_folder(target) as new:
+    with (
+        _fetched(source, expected) as (folder, found),
+        atomic_folder(target, overwrite=overwrite) as new,
+    ):
         _install(folder, new, source, found)
     logger.info("%s is now %s.", source, ZOO + called)
     return Shared(ZOO + called, found["sha256"])
@@ -120,9 +124,15 @@ def zoo_push(
             sha256 = _export(source, Path(temporary), licence, description)
             address = hub_upload(str(target).removeprefix(HUB), Path(temporary))
         return Shared(address, sha256)
-    with atomic_folder(target) as new:
+    check_not_read(Path(target), [source])
+    with atomic_folder(target, overwrite=_is_pushed(Path(target))) as new:
         sha256 = _export(source, new, licence, description)
     return Shared(str(target), sha256)
+
+
+def _is_pushed(folder: Path) -> bool:
+    """Tell whether a folder was written by `zoo_push`, which can do it again."""
+    return (folder / READ_ME).is_file() and not (folder / "config.yaml").is_file()
 
 
 def _export(source: Path, folder: Path, licence: str, description: str) -> str:

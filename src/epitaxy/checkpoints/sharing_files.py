@@ -100,8 +100,8 @@ def read_checksums(path: Path, origin: str) -> dict[str, Listed]:
         files = read_list(path)
     except ValueError as error:
         raise InputError(
-            f"{origin!r} has no list of checksums that this program reads ({str(error)[:80]}); "
-            "write it with: epitaxy zoo push."
+            f"{CHECKSUMS} of {origin!r} cannot be read ({str(error)[:120]}); write it with: "
+            "epitaxy zoo push."
         ) from error
     if len(files) > MOST_FILES:
         raise InputError(f"{origin!r} lists {len(files)} files; at most {MOST_FILES} are read.")

@@ -14,13 +14,17 @@ def command(
     run: Annotated[str, typer.Argument(help="Run folder or zoo:NAME.")],
     data: o.Data,
     target: Annotated[str, typer.Option(help="Column with the known values.")],
-    out: Annotated[Path | None, typer.Option(help="Parquet file for the predictions.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the predictions: .parquet, .csv, .json.")
+    ] = None,
     units: o.Units = "physical",
+    *,
+    overwrite: o.Replace = False,
 ) -> None:
     """Score a model on data with known values."""
     from epitaxy.recipes.evaluate import evaluate
 
-    found = evaluate(run, data, target, out, units=units)
+    found = evaluate(run, data, target, out, units=units, overwrite=overwrite)
     unit = f" {found['unit']}" if found["unit"] else ""
     typer.echo(f"MAE  {found['mae']:.4g}{unit} (n = {found['n']}, {found['dropped']} left out)")
     if found["mae_interval"] is not None:

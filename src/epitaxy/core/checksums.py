@@ -63,7 +63,7 @@ def read_list(path: Path) -> dict[str, Listed]:
         files = data["files"].items()
         found = {str(n): Listed(int(f["bytes"]), str(f["sha256"])) for n, f in files}
     except (LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"it lacks {str(error)[:80]}") from error
+        raise ValueError(f"it is no list of checksums: {str(error)[:80]}") from error
     if not known:
         raise ValueError(f"it is of another kind or version than {VERSION}")
     return found

@@ -29,8 +29,8 @@ def check_size(settings: Any, name: str = "encoder") -> None:
     >>> check_size({"width": 64, "layers": 1_000_000})
     Traceback (most recent call last):
     ...
-    epitaxy.core.errors.InputError: The setting layers = 1000000 of a network is out of range; at \
-most 128 are allowed.
+    epitaxy.core.errors.InputError: The setting layers = 1000000 of a network is out of range; \
+0 to 128 are allowed.
     """
     if isinstance(settings, Mapping):
         for key, value in settings.items():
@@ -42,8 +42,8 @@ most 128 are allowed.
             check_size(value, name)
     elif isinstance(settings, int):
         most = MOST_LAYERS if name.endswith("layers") else WIDEST
-        if not -1 <= settings <= most:
-            raise _out_of_range(name, str(settings), f"at most {most}")
+        if not 0 <= settings <= most:
+            raise _out_of_range(name, str(settings), f"0 to {most}")
     elif isinstance(settings, float) and name == "step" and not settings >= FINEST:
         raise _out_of_range(name, str(settings), f"{FINEST} and more")
 

@@ -50,7 +50,7 @@ def import_checkpoint(
     model: PropertyModel = reader(
         read_torch_file(path), PropertySpec(name=name, unit=unit), path.name
     )
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, overwrite=overwrite) as folder:
         save_model(model, folder)
         protect(folder)
     return model

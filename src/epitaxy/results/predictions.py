@@ -23,9 +23,9 @@ SPLITS = ("train", "val", "test", "new")
 """Names a row's split may have; ``new`` is a crystal that no split contains."""
 
 USER_COLUMNS = ("id", "property", "y_pred", "y_lower", "y_upper", "unit")
-"""Columns of the CSV that a user gets for new crystals."""
+"""Columns of the file that a user gets for new crystals."""
 FURTHER_COLUMNS = ("domain", "unseen_elements", "domain_percentile", "nearest")
-"""Further columns of that CSV, where the frame has them: how like the training a crystal is."""
+"""Further columns of that file, where the frame has them: how like the training a crystal is."""
 
 
 def make_predictions(
@@ -165,20 +165,18 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     return validate_predictions(frame, repr(str(path)))
 
 
-def write_prediction_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write what a user wants to know of new crystals as CSV, all or nothing.
+def user_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what a user wants to know of new crystals.
 
     Columns: ``id``, ``property``, ``y_pred``, ``y_lower``, ``y_upper``, ``unit``, and
-    `FURTHER_COLUMNS` where the frame has them; a bound that is not known is an empty field.
+    `FURTHER_COLUMNS` where the frame has them; a bound that is not known is NaN.
 
     Raises:
-        InputError: the frame breaks the schema, or the place cannot be written.
+        InputError: the frame breaks the schema.
     """
     shown = validate_predictions(frame)[list(USER_COLUMNS)]
     further = [name for name in FURTHER_COLUMNS if name in frame]
-    shown = shown.assign(**{name: frame[name].to_numpy() for name in further})
-    with atomic_file(path) as temporary:
-        shown.to_csv(temporary, index=False)
+    return shown.assign(**{name: frame[name].to_numpy() for name in further})
 
 
 def select_property(predictions: pd.DataFrame, property_name: str | None = None) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import file_and_key
 from epitaxy.core.parsing import parse_json
+from epitaxy.core.tables import original_text
 from epitaxy.structures.splits import descend, members
 from epitaxy.structures.table import StructureTable
 
@@ -55,7 +56,7 @@ def _read(path: Path, key: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if not path.name.lower().endswith(".json"):
-            return [line.strip() for line in text.splitlines() if line.strip()]
+            return [original_text(line.strip()) for line in text.splitlines() if line.strip()]
         content = parse_json(text)
     except (OSError, ValueError) as error:
         raise InputError(f"The file of ids {str(path)!r} cannot be read: {error}.") from error
