@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.tables import write_table
 from epitaxy.results.predictions import (
     COLUMNS,
     known_rows,
@@ -101,7 +102,7 @@ def test_csv_for_users(tmp_path):
     write_table(user_frame(frame()), path)
     lines = path.read_text().splitlines()
     assert lines[0] == "id,property,y_pred,y_lower,y_upper,unit"
-    assert lines[1] == "a,gap,1.5,,2.0,eV"
+    assert lines[1] == "a,gap,1.5,,2,eV"
 
 
 def test_select_property_needs_a_name_for_two():

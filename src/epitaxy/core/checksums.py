@@ -65,7 +65,7 @@ def read_list(path: Path) -> dict[str, Listed]:
     except (LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it is no list of checksums: {str(error)[:80]}") from error
     if not known:
-        raise ValueError(f"it is of another kind or version than {VERSION}")
+        raise ValueError(f"it is no list of checksums of version {VERSION}")
     return found
 
 

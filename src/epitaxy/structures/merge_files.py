@@ -66,11 +66,11 @@ def merge(
     report = out.with_suffix(REPORT_SUFFIX) if report is None else Path(report)
     sources = [parse_source(text) for text in data]
     _check(by, keep)
-    given = [source.data for source in sources]
-    check_output(out, endings=(".parquet",), inputs=given, overwrite=overwrite)
-    check_output(report, endings=(".csv",), inputs=[*given, out], overwrite=overwrite)
     if out.resolve() == report.resolve():
         raise InputError(f"The report {str(report)!r} is the output too; give another name.")
+    given = [source.data for source in sources]
+    check_output(out, endings=(".parquet",), inputs=given, overwrite=overwrite)
+    check_output(report, endings=(".csv",), inputs=given, overwrite=overwrite)
     tables = dict(zip(_table_names(sources), (_read(s) for s in sources), strict=True))
     merged = join(tables, by=by, keep=keep, rule=rule, workers=workers)
     refused = bool(merged.conflicts) and keep == "refuse"
