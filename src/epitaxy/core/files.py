@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import DiskError, InputError
 
 MARKER = ".epitaxy"
 """Name of the small file that tells a folder of ours from somebody else's."""
@@ -25,7 +25,7 @@ def readable_disk_errors(target: Path) -> Iterator[None]:
     """Turn the operating system's "disk full" and "not permitted" into a sentence.
 
     Raises:
-        InputError: when writing below ``target`` fails for one of these reasons.
+        DiskError: when writing below ``target`` fails for one of these reasons.
     """
     try:
         yield
@@ -48,7 +48,7 @@ def readable_disk_errors(target: Path) -> Iterator[None]:
         if error.errno not in reasons:
             raise
         reason = reasons[error.errno]
-        raise InputError(f"Could not write {str(target)!r}: {reason} and run again.") from error
+        raise DiskError(f"Could not write {str(target)!r}: {reason} and run again.") from error
 
 
 @contextmanager
@@ -163,7 +163,11 @@ def replace_folder(source: Path, target: Path) -> None:
 def cache_folder() -> Path:
     """Return the folder of remakeable files: ``$EPITAXY_CACHE`` or ``~/.cache/epitaxy``.
 
-    The folder is not created here; whoever writes into it does so (see `atomic_file`).
+    Users without a home get one below the folder of temporary files. The folder is not created
+    here; whoever writes into it does so (see `atomic_file`).
     """
     chosen = os.environ.get("EPITAXY_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "epitaxy"
+    try:
+        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "epitaxy"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"epitaxy-{os.getuid()}"

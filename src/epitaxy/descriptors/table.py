@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.errors import DiskError, InputError, unknown
 from epitaxy.core.files import atomic_file
 from epitaxy.core.hashing import content_hash
 from epitaxy.core.parsing import parse_json
 from epitaxy.descriptors import DESCRIPTORS
 from epitaxy.structures.table import Dropped, StructureTable
 
+logger = logging.getLogger("epitaxy")
 JOIN = "+"
 FORMAT = 1
 """Raise when the files or the meaning of a descriptor change; older files are then not read."""
@@ -112,7 +114,10 @@ def describe_table(
     known = _read(path)
     if known is None:
         known = _described(table, descriptor, workers)
-        _write(path, known)
+        try:
+            _write(path, known)
+        except DiskError as error:
+            logger.warning("%s The descriptors are not kept.", error)
     return known
 
 
