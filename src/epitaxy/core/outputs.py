@@ -37,9 +37,9 @@ def check_output(
         InputError: ``out`` has another ending, is a folder or device, is read, or is somebody's.
     """
     path = Path(out)
+    check_not_read(path, inputs)
     if endings and not path.name.lower().endswith(tuple(endings)):
         raise InputError(f"The output {str(out)!r} must end in {_listed(endings)}.")
-    check_not_read(path, inputs)
     with readable_disk_errors(path):
         found = path.stat() if path.exists() else None
     if found is None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from epitaxy.core.errors import InputError, suggestion
 from epitaxy.core.parsing import parse_yaml, read_yaml
+from epitaxy.models.limits import check_size
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.training.config import TrainingConfig
 
@@ -72,6 +73,7 @@ def keywords(kind: Any, values: Mapping[str, Any], what: str) -> dict[str, Any]:
         needed = _needed(known[key], value)
         if needed:
             raise InputError(f"Wrong {what} settings: {key} = {value!r}; it must be {needed}.")
+    check_size(values)
     return dict(values)
 
 

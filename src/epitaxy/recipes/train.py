@@ -13,7 +13,6 @@ from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
 from epitaxy.models.heads import Head, HeadConfig
-from epitaxy.models.limits import check_size
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.recipes.data import data_name, prepare, read_targets
@@ -98,7 +97,6 @@ def train(
     graphs = graph_recipe(kind, chosen, graph)
     head_config = with_defaults(kind.default_head, {**chosen.head, **read_settings(head)}, "head")
     shape = keywords(kind, {**chosen.encoder, **read_settings(encoder)}, f"{model} encoder")
-    check_size(shape)
     scaling = scaling or chosen.scaling
     table, per_unit = read_targets(read, names, units, unit=unit, transform=transform)
     table = without_rows(table, exclude_rows, exclude_like)

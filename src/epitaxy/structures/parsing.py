@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import re
 import warnings
 import zipfile
@@ -16,7 +17,6 @@ import numpy as np
 
 from epitaxy.core.elements import NUMBERS
 from epitaxy.core.errors import InputError
-from epitaxy.core.parsing import parse_json
 from epitaxy.structures.building import Crystal, UnusableError
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _from_xyz(text: str) -> Crystal:
 
 
 def _from_json(text: str) -> Crystal:
-    return _from_dict(parse_json(text))
+    return _from_dict(json.loads(text))
 
 
 def _from_dict(data: Mapping[str, Any]) -> Crystal:

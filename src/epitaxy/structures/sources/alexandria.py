@@ -5,6 +5,7 @@ J. Schmidt et al., Sci. Data 9, 64 (2022) and Mater. Today Phys. 48, 101560 (202
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.parsing import parse_json
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.parsing import crystal_from_object, read_text
 
@@ -126,10 +126,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _entries(file: Path) -> Sequence[Mapping[str, Any]]:
-    text = read_text(file)
     try:
-        data = parse_json(text)
-    except ValueError as error:
+        data = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
         raise InputError(f"{str(file)!r} is no valid JSON: {error}.") from error
     entries = data.get("entries") if isinstance(data, Mapping) else data
     if not isinstance(entries, list) or not all(

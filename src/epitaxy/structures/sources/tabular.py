@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
-from epitaxy.core.parsing import parse_json
 from epitaxy.structures.building import (
     Crystal,
     Reading,
@@ -134,11 +134,11 @@ def json_columns(text: str, name: str) -> dict[str, list[Any]]:
     """
     origin = repr(name)
     try:
-        data = parse_json(text)
-    except ValueError as error:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
         try:
-            data = [parse_json(line) for line in text.splitlines() if line.strip()]
-        except ValueError:
+            data = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except json.JSONDecodeError:
             raise InputError(f"{origin} is no valid JSON: {error}.") from error
     if isinstance(data, dict) and {"columns", "data"} <= set(data):
         index = data.get("index", range(len(data["data"])))
