@@ -1,12 +1,16 @@
 """Models that travel: over a web server of this machine, in archives of friend and foe."""
 
+import contextlib
 import io
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import urllib.request
 import zipfile
 
@@ -329,7 +333,7 @@ def test_size_limits_hold_whatever_the_server_announces(site, tmp_path, monkeypa
     sha = site.add("/x", b"0" * 100)
     with pytest.raises(InputError, match="more than 99 bytes"):
         download(f"{site.address}/x", tmp_path / "x", sha256=sha, largest=99)
-    monkeypatch.setattr(downloads, "CHUNK", 10)
+    monkeypatch.setattr("epitaxy.checkpoints.sharing_watch.CHUNK", 10)
     monkeypatch.setattr("http.client.HTTPMessage.get", lambda self, key, default=None: default)
     with pytest.raises(InputError, match="more than 99 bytes"):
         download(f"{site.address}/x", tmp_path / "y", sha256=sha, largest=99)
@@ -460,3 +464,28 @@ def test_the_hub_needs_its_package(monkeypatch):
 def test_importing_needs_no_hub():
     code = "import sys, epitaxy.checkpoints.sharing; sys.exit('huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("head", [False, True], ids=["body", "head"])
+def test_a_server_of_one_byte_at_a_time_is_given_up(tmp_path, monkeypatch, head):
+    monkeypatch.setattr("epitaxy.checkpoints.sharing_watch.SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/gaps.zip"
+
+        def drip():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                if not head:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while True:
+                    connection.sendall(b"H")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(InputError, match=r"given up after .* the same command continues it"):
+            zoo_pull(address, sha256="0" * 64)
+        assert time.monotonic() - began < 10
+        thread.join(5)

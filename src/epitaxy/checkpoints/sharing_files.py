@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from epitaxy.checkpoints.learned import FILE as LEARNED
-from epitaxy.checkpoints.sharing_download import CHUNK, check_sha256
+from epitaxy.checkpoints.sharing_download import check_sha256
+from epitaxy.checkpoints.sharing_watch import CHUNK
 from epitaxy.core.checksums import CHECKSUMS, Listed, file_sha256, read_list, write_list
 from epitaxy.core.errors import InputError
 

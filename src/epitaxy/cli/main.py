@@ -116,8 +116,8 @@ def _unexpected(error: Exception) -> int:
     """Say what went wrong and return the exit code."""
     if is_exhausted(error):
         _complain(
-            f"there was not enough memory ({str(error) or type(error).__name__}); close other programs, "
-            "raise the limit (ulimit -v), or take smaller batches or a smaller model."
+            f"there was not enough memory ({str(error) or type(error).__name__}); close other "
+            "programs, raise the limit (ulimit -v), or take smaller batches or a smaller model."
         )
         return 2
     traceback.print_exception(error)
