@@ -54,7 +54,7 @@ class Watch:
             yield
         except (OSError, http.client.HTTPException) as error:
             if self.stopped:
-                raise TooSlowError from error
+                raise TooSlowError("the server does not begin to answer") from error
             raise
         finally:
             timer.cancel()
@@ -71,7 +71,7 @@ class Watch:
             received += len(chunk)
             seconds = time.monotonic() - self.began
             if seconds > LONGEST or (seconds > SECONDS and received < SLOWEST * seconds):
-                raise TooSlowError
+                raise TooSlowError("the server sends too little")
 
     def _stop(self) -> None:
         self.stopped = True

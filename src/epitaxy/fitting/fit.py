@@ -15,7 +15,7 @@ import pandas as pd
 
 from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import MARKER, check_output_folder
+from epitaxy.core.files import MARKER
 from epitaxy.core.hashing import content_hash
 from epitaxy.core.parsing import read_json
 from epitaxy.evaluation.bundle import Bundle
@@ -27,7 +27,7 @@ from epitaxy.fitting.setting_up import Ready, chosen_families, read_labelled, se
 from epitaxy.fitting.tuning import require_optuna
 from epitaxy.fitting.writing import CANDIDATES, SCORE, write_fit
 from epitaxy.recipes.data import data_name
-from epitaxy.recipes.workspace import CONFIG, is_finished, workspace
+from epitaxy.recipes.workspace import CONFIG, is_finished, run_folder, workspace
 from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.predictions import read_predictions
 from epitaxy.structures.table import StructureTable
@@ -144,7 +144,7 @@ def fit(
     Raises:
         InputError: something given is wrong, or there are too few crystals.
     """
-    out = check_output_folder(out)
+    out = run_folder(out, [data, sources])
     settings: dict[str, Any] = {"budget": budget, "candidates": candidates, "sources": sources}
     settings |= {"repeats": repeats, "tune": tune}
     made = prepare_fit(data, target, unit=unit, seed=seed, threads=threads, **settings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from epitaxy.core.files import (
     write_text,
 )
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.outputs import check_not_read
 from epitaxy.core.parsing import read_yaml
 from epitaxy.training.resume import FILE as RESUME_FILE
 
@@ -52,6 +54,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def run_folder(out: str | Path, inputs: Iterable[Any]) -> Path:
+    """Return the folder of a new run.
+
+    Args:
+        out: folder to write.
+        inputs: what is read: data, models, files of splits.
+
+    Raises:
+        InputError: it is not ours to write, is read, or holds what is read.
+    """
+    check_not_read(Path(out), inputs)
+    return check_output_folder(out)
 
 
 def is_finished(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
@@ -86,6 +102,7 @@ def workspace(
     Raises:
         InputError: another process works on the same output, or the disk cannot be written.
     """
+    out = Path(os.path.realpath(out))  # a link stays, and what it leads to is replaced
     folder = out.with_name(f".{out.name}.unfinished")
     with readable_disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
