@@ -9,10 +9,11 @@ from epitaxy.checkpoints.model_files import load_model, zoo_folder
 from epitaxy.core.checksums import CHECKSUMS, COVERED, FOR_PEOPLE, read_list
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.bundle import Bundle
-from epitaxy.fitting.fit import open_fit
+from epitaxy.fitting.fit import fit, open_fit
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import read_run
 from epitaxy.recipes.train import train
+from problems import FEW
 from salts import in_memory
 
 ALIGNN = {"width": 8, "embedding": 8, "alignn_layers": 1, "gcn_layers": 1, "norm": "layer"}
@@ -24,10 +25,11 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def runs(table, finished, tmp_path_factory):
-    """Copies of a CGCNN run, an ALIGNN run and a bundle."""
+def runs(table, tmp_path_factory):
+    """Return a CGCNN run, an ALIGNN run, and a bundle that embeds with a network."""
     place = tmp_path_factory.mktemp("flips")
-    made = {"bundle": shutil.copytree(finished.folder, place / "bundle")}
+    ways = {"candidates": "embeddings", "sources": "zoo:cgcnn-band-gap", **FEW}
+    made = {"bundle": fit(table, "gap", place / "bundle", unit="eV", **ways).folder}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("epitaxy.recipes.running.write_run_report", lambda folder: None)
         for model, encoder in (("cgcnn", {"width": 8, "layers": 2}), ("alignn", ALIGNN)):
