@@ -8,6 +8,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bombs import LAUGHS, MERGES
 from epitaxy.core.parsing import (
     LARGEST_YAML,
     MOST_VALUES,
@@ -18,13 +19,6 @@ from epitaxy.core.parsing import (
     read_yaml,
 )
 
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
-MERGES = "a: &a {x: 1}\n" + "".join(
-    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n"
-    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
 SECONDS = 20
 
 
@@ -49,6 +43,7 @@ SECONDS = 20
         ("? [a]\n: 1", "unhashable"),
         ("a: [1", "expected"),
         ("a: \x07", "special characters"),
+        ('a: "\\ud800"', "surrogates not allowed"),
     ],
 )
 def test_yaml_that_is_refused(text, words):
@@ -69,6 +64,8 @@ def test_yaml_that_is_refused(text, words):
         ('{"a": -' + "9" * 41 + "}", "a whole number of 42 digits"),
         ("", "Expecting value"),
         (b"\xff\xfe\x00", "decode"),
+        ('["\\ud800"]', "surrogates not allowed"),
+        ('["\ud800"]', "surrogates not allowed"),
     ],
 )
 def test_json_that_is_refused(text, words):
@@ -87,6 +84,7 @@ def test_what_is_read(tmp_path):
     }
     assert parse_yaml("y: 1e-3") == {"y": "1e-3"}
     assert parse_yaml("") is None
+    assert parse_json('["\\ud83d\\ude00", "\\\\ud800"]') == ["😀", "\\ud800"]
     (tmp_path / "x.json").write_bytes(b"\xef\xbb\xbf[1]")
     (tmp_path / "x.yaml").write_bytes(b"\xef\xbb\xbfa: 1")
     assert read_json(tmp_path / "x.json") == [1]

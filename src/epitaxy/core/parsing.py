@@ -21,6 +21,8 @@ LARGEST_YAML = 512 << 10
 MOST_VALUES = 100_000
 """Values of a YAML file, those that are repeated by name counted every time."""
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Halves of characters that take two code units."""
 FAULTS = (
     *(yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
     RecursionError,
@@ -70,6 +72,9 @@ def parse_json(text: str | bytes) -> Any:
         found = json.loads(text, parse_int=_whole)
     except RecursionError:
         raise ValueError(_too_deep()) from None
+    written = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if _HALF.search(written):
+        json.dumps(found, ensure_ascii=False).encode()  # half a character cannot be written
     level, depth = [found], 0
     while level := [node for node in level if isinstance(node, list | dict)]:
         depth += 1
@@ -145,6 +150,7 @@ def _extent(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[
         ValueError: it contains itself, is too deep, or holds an overlong number.
     """
     if isinstance(node, yaml.ScalarNode):
+        node.value.encode()  # half a character cannot be written
         if node.tag in NUMBERS and len(node.value) > LONGEST_NUMBER:
             raise ValueError(f"it holds a number of {len(node.value):,} characters")
         return 1, 0

@@ -183,6 +183,7 @@ class Bundle:
 
     def answer(self, table: StructureTable) -> Answer:
         """Predict all crystals of a table that can be described; the others are in ``dropped``."""
+        self._check()
         answers = []
         with Progress(len(table), "predicting") as bar:
             for start in range(0, len(table), CHUNK):
@@ -194,6 +195,23 @@ class Bundle:
         domain = pd.concat([a.domain for a in answers], ignore_index=True)
         lost = tuple(d for a in answers for d in a.dropped)
         return Answer(ids, values, lower, upper, domain, (*table.dropped, *lost))
+
+    def _check(self) -> None:
+        """Make sure that the files belong together.
+
+        Raises:
+            InputError: a model or the calibration reads what the header does not name, or there are
+                other folds than were calibrated.
+        """
+        known = {*self.header.descriptors, *self.header.sources}
+        read = {*self.calibration.blocks}.union(*(m.blocks for m in self.shallow.values()))
+        folds, calibrated = len(self.header.folds), int(self.calibration.conformal.folds.max()) + 1
+        if not known or read - known or folds != calibrated:
+            raise InputError(
+                f"The files of {str(self.folder)!r} do not belong together: {HEADER} names "
+                f"{', '.join(sorted(known)) or 'no features'} and {folds} folds, its models read "
+                f"{', '.join(sorted(read))} of {calibrated} folds; copy the whole run again."
+            )
 
     def frame(self, table: StructureTable) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
         """Return the predictions as the table of `results.predictions`, and those of `Domain`."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError, unknown
@@ -156,7 +157,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     try:
         # An open file, because pandas takes a relative path with a colon for an address.
         with path.open("rb") as file:
-            frame = pd.read_parquet(file)
+            table = pq.read_table(file)
+        table.validate(full=True)  # also that texts are texts
+        frame = table.to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"The file {str(path)!r} is not a readable Parquet table; "

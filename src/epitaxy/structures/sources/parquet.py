@@ -29,6 +29,7 @@ def read(location: str) -> Reading:
         # An open file, because a relative path with a colon would be taken for an address.
         with Path(location).open("rb") as file:
             table = pq.read_table(file)
+        table.validate(full=True)  # also that texts are texts
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"Could not read {location!r} as a Parquet table: {error}.") from error
     missing = [name for name in STRUCTURAL if name not in table.column_names]
