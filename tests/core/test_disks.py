@@ -89,17 +89,10 @@ def test_users_without_a_home(monkeypatch):
 
 
 def test_words_of_missing_memory():
-    try:
-        try:
-            raise MemoryError
-        except MemoryError as error:
-            raise ValueError("could not read") from error
-    except ValueError as error:
-        assert is_exhausted(error)
-    for words in (
-        "[enforce fail] DefaultCPUAllocator: can't allocate memory",
-        "CUDA out of memory.",
-    ):
+    caused = ValueError("could not read")
+    caused.__cause__ = MemoryError()
+    assert is_exhausted(caused)
+    for words in ("DefaultCPUAllocator: can't allocate memory", "CUDA out of memory."):
         assert is_exhausted(RuntimeError(words))
     assert is_exhausted(ImportError("x.so: failed to map segment from shared object"))
     assert not is_exhausted(ValueError("the disk is full"))

@@ -27,7 +27,7 @@ from epitaxy.checkpoints.sharing_files import (
     write_checksums,
 )
 from epitaxy.checkpoints.sharing_hub import HUB, hub_download, hub_upload
-from epitaxy.core.checksums import CHECKSUMS, file_sha256, protect
+from epitaxy.core.checksums import CHECKSUMS, file_sha256, protect, verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json, write_text
 from epitaxy.core.outputs import check_not_read
@@ -60,7 +60,7 @@ def zoo_pull(
     """Bring a shared model into the local zoo, where it is ``zoo:NAME``.
 
     Only safetensors, JSON and Markdown are read, of limited size; nothing is executed. An
-    interrupted download is continued by the same call.
+    interrupted download is continued by the same call, and a finished one is not repeated.
 
     Args:
         source: ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``, a repository of the Hugging Face
@@ -81,6 +81,9 @@ def zoo_pull(
     target = pulled_folder() / called
     expected = None if sha256 is None else check_sha256(sha256)
     if target.exists() and not overwrite:
+        if expected is not None and _origin(target) == (source, expected):
+            logger.info("%s is %s already.", source, ZOO + called)
+            return Shared(ZOO + called, expected)
         raise InputError(
             f"There is a model {ZOO + called} already; give another --name, or --overwrite."
         )
@@ -128,6 +131,15 @@ def zoo_push(
     with atomic_folder(target, overwrite=_is_pushed(Path(target))) as new:
         sha256 = _export(source, new, licence, description)
     return Shared(str(target), sha256)
+
+
+def _origin(model: Path) -> tuple[Any, Any]:
+    """Return whence a model was pulled, and under which checksum; None where it does not say."""
+    try:
+        found = read_json(verified(model / ORIGIN))
+        return found.get("source"), found.get("sha256")
+    except (OSError, ValueError, AttributeError):
+        return None, None
 
 
 def _is_pushed(folder: Path) -> bool:
