@@ -405,8 +405,11 @@ def test_names(site, run):
         with pytest.raises(InputError, match=words):
             zoo_pull(address, sha256=sha, name=name)
     zoo_pull(address, sha256=sha, name="zoo:mine")
+    asked = len(site.asked)
+    assert zoo_pull(address, sha256=sha, name="mine").place == "zoo:mine"
+    assert len(site.asked) == asked
     with pytest.raises(InputError, match="There is a model zoo:mine already"):
-        zoo_pull(address, sha256=sha, name="mine")
+        zoo_pull(f"{address}?other", sha256=sha, name="mine")
     zoo_pull(address, sha256=sha, name="mine", overwrite=True)
     assert pulled_names() == ["mine"]
     with pytest.raises(InputError, match="Did you mean 'mine'"):
