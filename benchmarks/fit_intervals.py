@@ -18,8 +18,8 @@ import numpy as np
 
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates.shallow import fit_shallow
-from epitaxy.fitting.folds import FOLDS, composition_folds
-from epitaxy.fitting.score import group_means
+from epitaxy.fitting.folds import FOLDS, group_folds
+from epitaxy.results.intervals import score
 from epitaxy.structures.reading import read_table
 
 MOST_ROWS = 3500
@@ -44,7 +44,7 @@ def draw(
     x, y, groups = features[own], labels[own], formulas[own].tolist()
     held, ensemble = np.full((REPEATS, n), np.nan), []
     for repeat in range(REPEATS):
-        folds = composition_folds(groups, 1000 * seed + repeat)
+        folds = group_folds(groups, 1000 * seed + repeat)
         for fold in range(FOLDS):
             seen = folds != fold
             model = fit_shallow(
@@ -57,7 +57,7 @@ def draw(
     found = {}
     for repeats in (1, REPEATS):
         errors = np.abs(held[:repeats].mean(axis=0) - y)
-        low, high = np.quantile(group_means(errors, groups), [0.025, 0.975])
+        low, high = score(errors, groups).interval
         mean = np.mean(ensemble[: FOLDS * repeats], axis=0)
         of_mean = float(np.abs(mean - labels[new]).mean())
         found[repeats] = (float(errors.mean()), float(low), float(high), true, of_mean)

@@ -11,7 +11,7 @@ import numpy as np
 from epitaxy.checkpoints.model_files import load_model, named_models
 from epitaxy.core.files import cache_folder
 from epitaxy.evaluation.feature_blocks import feature_blocks
-from epitaxy.fitting.folds import FOLDS, composition_folds
+from epitaxy.fitting.folds import FOLDS, group_folds
 from epitaxy.fitting.leaks import usable_sources
 from epitaxy.fitting.setting_up import DESCRIPTORS
 from epitaxy.structures.reading import read_table
@@ -49,5 +49,5 @@ def described(
     usable = usable_sources(named_models(sources), table, target, most=0).models if sources else {}
     models = {name: load_model(where) for name, where in usable.items()}
     found = feature_blocks(table, DESCRIPTORS, models, cache=cache_folder() / "graphs")
-    folds = composition_folds([table.formulas[row] for row in found.rows.tolist()], 0)
+    folds = group_folds([table.formulas[row] for row in found.rows.tolist()], 0)
     return Described(found.values, table.column(target)[found.rows], folds)

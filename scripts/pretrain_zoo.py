@@ -22,7 +22,6 @@ import torch
 from epitaxy.core.properties import PropertySpec
 from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
-from epitaxy.results.metrics import mae_interval
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable
 
@@ -88,10 +87,9 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
     for file in ("model.safetensors", "model.json", "learned.safetensors"):
         shutil.copy(run.folder / file, folder / file)
     frame = run.predictions
-    test = frame[frame["split"] == "test"]
-    centre = frame[frame["split"] == "train"]["y_true"].median()
     recipe = run.model.recipe
-    low, high = mae_interval(frame, "test", spec.name) or (float("nan"),) * 2
+    numbers = run.metrics["test"][spec.name]
+    low, high = numbers["mae_interval"]
     counts = frame["split"].value_counts()
     text = CARD.format(
         name=name,
@@ -107,7 +105,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
         mae=run.mae("test"),
         low=low,
         high=high,
-        constant=(test["y_true"] - centre).abs().mean(),
+        constant=numbers["baseline_mae"],
         rule=recipe.rule,
         neighbours=recipe.neighbours,
         cutoff=recipe.cutoff,

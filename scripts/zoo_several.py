@@ -24,7 +24,7 @@ from epitaxy.core.properties import PropertySpec
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.predict import predict
 from epitaxy.results.history import read_history
-from epitaxy.results.metrics import mae_interval
+from epitaxy.results.metrics import metrics
 from epitaxy.results.predictions import read_predictions
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.selecting import select
@@ -194,7 +194,7 @@ def tested(name: str, frame: pd.DataFrame, before: pd.DataFrame) -> Tested:
 def row(found: Tested) -> str:
     """Return one row of the card."""
     spec, frame = found.spec, found.frame
-    low, high = mae_interval(frame, "test", spec.name) or (float("nan"),) * 2
+    low, high = metrics(frame)["test"][spec.name]["mae_interval"]
     mae = (frame["y_true"] - frame["y_pred"]).abs().mean()
     return (
         f"| `{spec.name}` | {spec.unit or '-'} | {found.trained:,} | {mae:.3g} ({low:.3g} to "

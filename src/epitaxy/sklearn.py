@@ -28,6 +28,7 @@ from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import without_reports
 from epitaxy.recipes.train import train
 from epitaxy.structures.distribution import propose_transform
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.objects import table_of
 from epitaxy.structures.splits import random_split
 from epitaxy.structures.table import StructureTable
@@ -43,8 +44,8 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Learns a number from crystal structures.
 
     X is a list of pymatgen structures, ASE atoms or paths of structure files, or a
-    `StructureTable`; y has one number per crystal. Equal compositions stay together where rows are
-    set aside for validation. A fitted estimator holds its model and needs no folder.
+    `StructureTable`; y has one number per crystal. Equal compositions, or near-duplicates, stay
+    together where rows are set aside. A fitted estimator holds its model and needs no folder.
 
     Args:
         recipe: ``fit`` tries many ways within ``budget`` and takes the best; ``finetune`` needs
@@ -57,6 +58,7 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: largest learning rate.
         batch_size: crystals per step.
         scale: on which y is learned: identity, log or log1p; proposed from y when None.
+        group_by: what stays together where rows are drawn, see `choose_grouping`.
         options: further arguments of the recipe.
         out: folder to keep the run in; it is thrown away when None. Leave it None in
             cross-validation, where many runs would share it.
@@ -75,6 +77,7 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float | None = None,
         batch_size: int | None = None,
         scale: str | None = None,
+        group_by: str = AUTO,
         options: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
         random_state: Any = 0,
@@ -88,6 +91,7 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.scale = scale
+        self.group_by = group_by
         self.options = options
         self.out = out
         self.random_state = random_state
@@ -196,7 +200,7 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if "scale" in given:
             # An attribute called transform would make this a transformer for scikit-learn.
             given["transform"] = given.pop("scale")
-        return {**given, **(self.options or {})}
+        return {"group_by": self.group_by, **given, **(self.options or {})}
 
     def _run(self, table: StructureTable, place: Path, arguments: dict[str, Any]) -> None:
         state = self.random_state
@@ -217,8 +221,7 @@ class CrystalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                     labelled,
                     seed=seed,
                     fractions=(0.9, 0.1, 0.0),
-                    # Crystals of one composition only cannot be kept together and divided.
-                    grouped=len(set(labelled.formulas)) > 1,
+                    group_by=arguments["group_by"],
                 ),
                 seed=seed,
                 **{"transform": proposal.transform, **arguments},

@@ -120,7 +120,7 @@ def test_card(run, tmp_path):
     zoo_push(run, tmp_path / "out", licence="cc-by-4.0")
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: epitaxy\nlicense: cc-by-4.0\ntags:\n")
-    assert "| Test error of `gap` | MAE 0.5 eV (n = 2) |" in card
+    assert "| Test error of `gap` | MAE 0.500 eV (n = 2). Only a rough figure: 2" in card
     assert "| Data | `gaps.csv` |" in card
     assert "8 train, 1 val, 2 test" in card
     shown = b"".join(content(tmp_path / "out").values())

@@ -135,7 +135,7 @@ def test_split_of_which_a_part_is_not_usable(train, tmp_path, part):
 
 def test_more_folds_than_rows(epitaxy, salts, tmp_path):
     found = epitaxy("data", "split", salts, "--method", "kfold", "--k", "31", "--out", "s.json")
-    assert "31 folds of 30 different formulas are not possible" in found.sentence
+    assert "31 folds of 30 compositions are not possible; take 2 to 30 folds." in found.sentence
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,7 @@
 """The way of a user from a folder of CIF files to predictions, and what each step leaves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import pytest
 import yaml
 
 from epitaxy.checkpoints.model_files import load_model
+from epitaxy.checkpoints.sharing_card import model_card
+from epitaxy.cli.options import painted
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import read_run
 from epitaxy.recipes.train import train
+from epitaxy.reports.baseline import error_text, verdict_of
+from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.metrics import metrics
 from epitaxy.transfer import STRATEGIES
 from salts import FILES, GAPS, IDS, cif, content, write_folder
@@ -53,8 +58,9 @@ def test_train_predict_evaluate(epitaxy, salts, tmp_path):
     assert {p.name for p in run.iterdir()} == FILES
     assert {p.suffix for p in (run / "figures").iterdir()} == {".png", ".csv"}
     for part, numbers in scores(run).items():
-        line = f"{part:5s} gap: MAE {numbers['gap']['mae']:.4g} eV (n = {numbers['gap']['n']})"
-        assert line in trained.out
+        told = f"MAE {with_unit(numbers['gap']['mae'], 'eV', 3)} (n = {numbers['gap']['n']})"
+        told = error_text(numbers["gap"]) if part == "test" else told
+        assert f"{part:5s} gap: {told}\n" in trained.out
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
     new = write_folder(tmp_path / "new", ids=IDS[:4], table="ignored.csv")
@@ -80,7 +86,12 @@ def test_train_predict_evaluate(epitaxy, salts, tmp_path):
     frame = pd.read_parquet("all.parquet").set_index("id").loc[kept.index]
     np.testing.assert_allclose(frame["y_pred"], kept["y_pred"], rtol=1e-5)
     error = np.abs(frame["y_pred"] - frame["y_true"]).mean()
-    assert f"MAE  {error:.4g} eV (n = 30, 0 left out)" in judged.out
+    assert f"MAE {with_unit(error, 'eV', 3)} (95 % interval" in judged.out
+    assert "n = 30)" in judged.out
+    centre = kept.loc[kept["split"] == "train", "y_true"].median()
+    constant = (frame["y_true"] - centre).abs().mean()
+    assert f"predicting the median): {with_unit(constant, 'eV', 3)}" in judged.out
+    assert "of the training values" in judged.out
 
 
 def test_what_cannot_be_used_is_listed_with_reasons(epitaxy, spoilt, no_report):
@@ -106,7 +117,8 @@ def test_what_cannot_be_used_is_listed_with_reasons(epitaxy, spoilt, no_report):
     assert set(pd.read_parquet("run/predictions.parquet")["id"]) == used
     assert sum(part["gap"]["n"] for part in scores(Path("run")).values()) == 22
     judged = epitaxy("evaluate", "run", spoilt, "--target", "gap")
-    assert "(n = 22, 9 left out)" in judged.out
+    assert "n = 22)" in judged.out
+    assert "left out: 9" in judged.out
 
 
 @pytest.mark.parametrize(
@@ -134,7 +146,7 @@ def test_every_strategy_makes_a_run_that_can_be_continued(
     saved = predict(run, salts).set_index("id")["y_pred"]
     kept = read_run(run).predictions.set_index("id")
     np.testing.assert_allclose(saved.loc[kept.index], kept["y_pred"], rtol=1e-5)
-    assert scores(run) == metrics(kept.reset_index())
+    assert scores(run)["test"]["gap"]["mae"] == metrics(kept.reset_index())["test"]["gap"]["mae"]
     assert not (table(run / "history.csv")[["train_loss", "val_mae"]].isna()).any(axis=None)
 
 
@@ -203,5 +215,45 @@ def test_several_targets(epitaxy, tmp_path, no_report):
     assert sum(part["gap"]["n"] for part in numbers.values() if "gap" in part) == 20
     assert sum(part["volume"]["n"] for part in numbers.values() if "volume" in part) == 15
     judged = epitaxy("evaluate", "run", folder, "--target", "volume")
-    assert "(n = 15, 15 left out)" in judged.out
+    assert "n = 15)" in judged.out
+    assert "left out: 15" in judged.out
     assert "name one of these" in epitaxy("evaluate", "run", folder, "--target", "x").sentence
+
+
+def test_every_test_error_has_one_interval_and_a_baseline(epitaxy, salts, tmp_path):
+    found = epitaxy("train", salts, "--target", "gap", "--unit", "eV", "--out", "run", *FEW)
+    assert found.code == 0, found.err
+    run = tmp_path / "run"
+    numbers = scores(run)["test"]["gap"]
+    interval = interval_text(numbers["mae_interval"], "eV")
+    page = (run / "report.html").read_text().replace("&nbsp;", " ")
+    card = model_card(run)
+    for text in (found.out, page, card):
+        assert interval in text
+        assert with_unit(numbers["mae"], "eV", 3) in text
+        assert with_unit(numbers["baseline_mae"], "eV", 3) in text
+        assert "rough figure" in text
+    assert read_run(run).metrics["test"]["gap"] == numbers
+    # A few epochs on 24 crystals teach nothing: that is said first.
+    said = verdict_of(numbers)
+    assert said
+    assert found.out.splitlines()[0] == said
+    assert page.index(said) < page.index("were kept out of the training")
+    assert said in card
+    assert painted(found.out) == found.out.rstrip("\n").replace(
+        said, f"\x1b[31m\x1b[1m{said}\x1b[0m"
+    )
+
+
+def test_a_model_without_its_training_rows_is_measured_against_these_values(
+    epitaxy, salts, trained, tmp_path
+):
+    (tmp_path / "alone").mkdir()
+    for file in ("model.json", "model.safetensors"):
+        shutil.copy(trained / file, tmp_path / "alone")
+    judged = epitaxy("evaluate", "alone", salts, "--target", "gap")
+    assert judged.code == 0, judged.err
+    gaps = np.array(list(GAPS.values()))
+    constant = np.abs(gaps - np.median(gaps)).mean()
+    assert f"predicting the median): {with_unit(constant, 'eV', 3)}" in judged.out
+    assert "of these values" in judged.out

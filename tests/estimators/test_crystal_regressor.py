@@ -123,7 +123,7 @@ def test_parameters(quick):
     given = quick.get_params()
     assert given.keys() == {
         *("recipe", "from_model", "experts", "strategy", "budget", "epochs", "learning_rate"),
-        *("batch_size", "scale", "options", "out", "random_state"),
+        *("batch_size", "scale", "group_by", "options", "out", "random_state"),
     }
     assert clone(quick).get_params() == given
     assert quick.set_params(epochs=5).epochs == 5

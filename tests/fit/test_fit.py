@@ -13,8 +13,9 @@ from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Task
 from epitaxy.fitting.fit import fit, open_fit, prepare_fit, selection_lines
-from epitaxy.fitting.writing import constant_error
+from epitaxy.fitting.writing import medians_outside
 from epitaxy.recipes.predict import predict
+from epitaxy.reports.numbers import interval_text, with_unit
 from epitaxy.results.predictions import read_predictions
 from problems import FEW, problem_of
 from salts import GAPS, cif, content
@@ -36,6 +37,18 @@ def test_every_crystal_is_predicted_once_by_models_that_did_not_see_it(finished)
     assert finished.interval[0] < finished.mae < finished.interval[1]
     assert finished.mae < 0.5 * finished.score["constant_mae"]
     assert (frame["y_lower"] < frame["y_upper"]).all()
+
+
+def test_the_same_interval_and_baseline_stand_everywhere(finished):
+    folder, score = finished.folder, finished.score
+    numbers = json.loads((folder / "metrics.json").read_text())["test"]["gap"]
+    assert numbers["mae_interval"] == score["mae_interval"]
+    assert (numbers["mae"], numbers["baseline_mae"]) == (score["mae"], score["constant_mae"])
+    page = (folder / "report.html").read_text().replace("&nbsp;", " ")
+    for text in (finished.text(), page, (folder / "README.md").read_text()):
+        assert interval_text(finished.interval, "eV") in text
+        assert with_unit(score["constant_mae"], "eV", 3) in text
+        assert "No model beat" not in text
 
 
 def test_the_folder_holds_all_and_nothing_more(finished):
@@ -112,8 +125,8 @@ def test_damaged_bundles_are_input_errors(finished, tmp_path):
 
 def test_a_constant_is_scored_on_the_rows_outside(problem):
     labels, folds = problem.labels, problem.folds
-    errors = np.abs(labels - [np.median(labels[folds != fold]) for fold in folds])
-    assert constant_error(problem) == pytest.approx(np.mean(errors))
+    medians = [np.median(labels[folds != fold]) for fold in folds[problem.scored]]
+    assert medians_outside(problem) == pytest.approx(medians)
 
 
 def test_short_trainings_are_not_listed_beside_long_ones():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from epitaxy.checkpoints.model_files import load_model, zoo_folder
-from epitaxy.core.checksums import CHECKSUMS, COVERED, FOR_PEOPLE, read_list
+from epitaxy.core.checksums import APART, CHECKSUMS, COVERED, read_list
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.fit import fit, open_fit
@@ -90,7 +90,7 @@ def test_what_is_covered(runs):
         found = {
             path.relative_to(folder).as_posix()
             for path in folder.rglob("*")
-            if path.suffix in COVERED and not FOR_PEOPLE & set(path.relative_to(folder).parts)
+            if path.suffix in COVERED and not APART & set(path.relative_to(folder).parts)
         }
         assert listed == found - {CHECKSUMS}
     assert any(name.startswith("sources/") for name in read_list(runs["bundle"] / CHECKSUMS))

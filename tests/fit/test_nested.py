@@ -22,6 +22,7 @@ from epitaxy.fitting.problem import open_problem
 from epitaxy.fitting.protocol import nested
 from epitaxy.fitting.runner import PROBLEM, Runner
 from epitaxy.fitting.verdict import judge
+from epitaxy.fitting.workshop import Workshop
 from problems import FEW, problem_of
 from salts import content, program
 
@@ -29,9 +30,9 @@ SHALLOW = ["constant", "descriptors", "embeddings", "combined"]
 SAME = ("predictions.parquet", "score.json", "candidates.csv", "fit.json", "README.md")
 
 
-def started(problem, folder, *, allowed=1e9, threads=1):
+def started(problem, folder, *, threads=1):
     problem.save(folder / PROBLEM)
-    return Runner(problem, folder, threads, allowed)
+    return Runner(problem, folder, Workshop(threads))
 
 
 def quick_plan(problem, learners=("constant", "kernel", "ridge")):
@@ -150,15 +151,6 @@ def test_networks_are_screened_and_the_best_goes_on(problem, tmp_path):
     assert np.isfinite(outcome.chosen).all()
 
 
-def test_the_clock_stops_networks_and_says_so(problem, tmp_path):
-    runner = started(problem, tmp_path, allowed=0.0)
-    outcome = nested(problem, networks(problem), runner)
-    assert runner.is_stopped
-    assert {name for fold in outcome.outer for name in fold.errors} == {"constant"}
-    # Once said, it stays so, whatever a repetition would have time for.
-    assert Runner(problem, tmp_path, 1, 1e9).is_late
-
-
 def test_networks_are_planned_as_far_as_the_budget_goes(problem):
     object.__setattr__(problem, "speeds", {"other": 5e-3, "cgcnn": 5e-3})
     families = [*SHALLOW, "head", "finetune"]
@@ -173,10 +165,12 @@ def test_networks_are_planned_as_far_as_the_budget_goes(problem):
 
 @pytest.mark.slow
 def test_two_processes_find_the_same_numbers(problem, tmp_path):
-    one, two = (
-        nested(problem, quick_plan(problem), started(problem, tmp_path / str(n), threads=n))
-        for n in (1, 2)
-    )
+    plan = quick_plan(problem, ("constant", "kernel", "ridge", "extra-trees"))
+    one = nested(problem, plan, started(problem, tmp_path / "1"))
+    runner = started(problem, tmp_path / "2", threads=2)
+    with runner.workshop as workshop:
+        two = nested(problem, plan, runner)
+        assert workshop.has_begun
     assert np.array_equal(one.chosen, two.chosen)
     assert [f.errors for f in one.outer] == [f.errors for f in two.outer]
 
@@ -206,14 +200,14 @@ def test_an_interrupted_fit_goes_on_and_ends_the_same(finished, folder, tmp_path
 
 @pytest.mark.slow
 def test_killed_at_random_moments_the_answer_is_the_same(folder, tmp_path):
-    """Kill the same command five times at random moments, then let it end."""
+    """Kill the same command ten times at random moments, then let it end."""
     options = ("--target", "gap", "--budget", "30s", "--threads", "2")
     options = ("--quiet", "fit", folder, *options, "--candidates", "descriptors,head")
     whole = subprocess.run([*command(options, tmp_path / "whole")], check=True, cwd=tmp_path)
     assert whole.returncode == 0
     assert "head of" in (tmp_path / "whole" / "candidates.csv").read_text()
     random = np.random.default_rng(3)
-    for _ in range(5):
+    for _ in range(10):
         process = program(*options, "--out", tmp_path / "run", start_new_session=True)
         time.sleep(float(random.uniform(2, 12)))
         if process.poll() is None:
@@ -224,6 +218,7 @@ def test_killed_at_random_moments_the_answer_is_the_same(folder, tmp_path):
     assert end.returncode == 0, err
     for name in SAME:
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert content(tmp_path / "run" / "models") == content(tmp_path / "whole" / "models")
 
 
 def command(options, out):

@@ -7,27 +7,26 @@ import pytest
 
 from epitaxy.core.errors import InputError
 from epitaxy.fitting.choosing import Inner, blend, guarded, mixed
-from epitaxy.fitting.folds import FOLDS, composition_folds, pairs, partners
+from epitaxy.fitting.folds import FOLDS, group_folds, pairs, partners
 from epitaxy.fitting.plan import default_budget, make_plan, seconds_of
-from epitaxy.fitting.score import difference, group_error, interval_of_new_rows, score
 
 RNG = np.random.default_rng(1)
 
 
 def test_equal_compositions_never_straddle_folds():
     formulas = [f"A{n}" for n in RNG.integers(0, 40, 200)]
-    folds = composition_folds(formulas, 3)
+    folds = group_folds(formulas, 3)
     of = {}
     for formula, fold in zip(formulas, folds.tolist(), strict=True):
         assert of.setdefault(formula, fold) == fold
     assert np.ptp(np.bincount(folds)) <= 10
-    assert not np.array_equal(folds, composition_folds(formulas, 4))
+    assert not np.array_equal(folds, group_folds(formulas, 4))
 
 
 @pytest.mark.parametrize(("rows", "compositions"), [(19, 19), (60, 9)])
 def test_too_little_data_is_refused(rows, compositions):
     with pytest.raises(InputError, match="an honest score needs at least 20 of 10"):
-        composition_folds([f"A{i % compositions}" for i in range(rows)], 0)
+        group_folds([f"A{i % compositions}" for i in range(rows)], 0)
 
 
 @pytest.mark.parametrize("how", ["all", "ring", "cover"])
@@ -76,31 +75,6 @@ def test_candidates_are_compared_on_rows_that_all_of_them_predicted():
     found.predictions["a"][:30] = found.labels[:30] + 2.0
     assert found.errors()["a"] == pytest.approx(2.0)
     assert set(guarded(found, set()).chosen) == {"b"}
-
-
-def test_the_interval_holds_the_true_error_and_counts_groups_not_rows():
-    hits = 0
-    for number in range(60):
-        random = np.random.default_rng(number)
-        errors = np.abs(random.normal(size=100)).repeat(4)
-        low, high = score(errors, [f"A{i}" for i in range(100) for _ in range(4)], 5).interval
-        hits += low < np.sqrt(2 / np.pi) < high
-    # The factor of 1.5 for shared training rows is on top, hence above 95.
-    assert hits >= 58
-    rows = score(errors, [str(i) for i in range(400)], 5).interval
-    assert high - low > 1.6 * (rows[1] - rows[0])
-    near, far = (interval_of_new_rows(errors, list("abcdefgh") * 50, 5, n) for n in (10**9, 50))
-    assert np.diff(far) > np.diff(near)
-
-
-def test_differences_are_paired():
-    errors = RNG.normal(size=50) ** 2
-    change = difference(errors - 0.1, errors, [str(i) for i in range(50)], 5)
-    assert change.mae == pytest.approx(-0.1)
-    assert change.interval[1] < 0
-    values = RNG.normal(size=400)
-    expected = values.std(ddof=1) / 20
-    assert group_error(values, [str(i) for i in range(400)]) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "30", "5 days", "-3m", "1s"])

@@ -11,9 +11,11 @@ from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.shallow import MODEL, fit_shallow
 from epitaxy.fitting.entrants import Variant
 from epitaxy.fitting.folds import FOLDS
+from epitaxy.fitting.pace import Pace
 from epitaxy.fitting.plan import Plan
 from epitaxy.fitting.refitting import parts_of
 from epitaxy.fitting.repeats import run_repeats
+from epitaxy.fitting.workshop import Workshop
 
 LEARNERS = {"constant", "kernel", "ridge"}
 
@@ -23,7 +25,9 @@ def repeats(problem, tmp_path):
     """Return two repeats of the protocol with two learners."""
     found = [c for name in ("constant", "descriptors") for c in FAMILIES[name].propose(problem)]
     kept = tuple(c for c in found if c.settings["learner"] in LEARNERS)
-    return run_repeats(problem, Plan(kept, "ring", (), 1.0, repeats=2), tmp_path, 1, 1e9)
+    return run_repeats(
+        problem, Plan(kept, "ring", (), 1.0, repeats=2), tmp_path, Workshop(1), Pace()
+    )
 
 
 def chosen(repeats):
@@ -83,7 +87,7 @@ def test_networks_are_those_of_the_folds(repeats, monkeypatch):
     monkeypatch.setattr(refitting, "_is_network", lambda _: True)
     done = []
     monkeypatch.setattr(
-        "epitaxy.fitting.runner.Runner.do", lambda _, tasks, *__: done.extend(tasks)
+        "epitaxy.fitting.runner.Runner.do", lambda _, tasks, *__, **___: done.extend(tasks)
     )
     found = parts_of(repeats, chosen(repeats))
     assert not done

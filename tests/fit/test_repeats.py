@@ -9,8 +9,10 @@ from epitaxy.fitting import runner as running
 from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.fit import fit, prepare_fit
 from epitaxy.fitting.folds import FOLDS
+from epitaxy.fitting.pace import Pace
 from epitaxy.fitting.plan import MOST_REPEATS, Plan, make_plan
 from epitaxy.fitting.repeats import folds_of, merged, problem_of_repeat, run_repeats
+from epitaxy.fitting.workshop import Workshop
 from epitaxy.recipes.predict import predict
 from problems import FEW, problem_of
 from salts import GAPS, content, in_memory
@@ -29,7 +31,7 @@ def done(problem, tmp_path, *, repeats=2):
     found = [c for name in ("constant", "descriptors") for c in FAMILIES[name].propose(problem)]
     kept = tuple(c for c in found if c.settings["learner"] in {"constant", "kernel", "ridge"})
     plan = Plan(kept, "ring", (), 1.0, repeats=repeats)
-    return run_repeats(problem, plan, tmp_path, 1, 1e9)
+    return run_repeats(problem, plan, tmp_path, Workshop(1), Pace())
 
 
 def test_a_repeat_has_other_folds_and_the_same_features(problem):

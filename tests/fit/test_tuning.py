@@ -23,6 +23,7 @@ from epitaxy.fitting.protocol import nested
 from epitaxy.fitting.runner import PROBLEM, Runner
 from epitaxy.fitting.spaces import SPACES
 from epitaxy.fitting.tuning import Search, Trial
+from epitaxy.fitting.workshop import Workshop
 from epitaxy.recipes.predict import predict
 from epitaxy.training.config import TrainingConfig
 from problems import FEW, problem_of
@@ -38,7 +39,7 @@ SHALLOW = sorted(set(SPACES) & set(LEARNERS))
 
 def started(problem, folder, *, threads=1):
     problem.save(folder / PROBLEM)
-    return Runner(problem, folder, threads, 1e9)
+    return Runner(problem, folder, Workshop(threads))
 
 
 def plan(problem, *, number=4, families=("constant", "descriptors"), kept=("constant", "kernel")):
@@ -108,12 +109,6 @@ def test_tuned_and_untuned_compete(problem, tmp_path):
     assert first.trials[0].error() == pytest.approx(outcome.outer[0].errors[KERNEL], rel=0.05)
     # Labels are a smooth function of one feature: a wider kernel with a thin tube is better.
     assert np.mean([f.errors[f"{KERNEL}, tuned"] < f.errors[KERNEL] for f in outcome.outer]) > 0.5
-
-
-def test_no_clock_ends_a_search(problem, tmp_path):
-    started(problem, tmp_path)
-    outcome = nested(problem, plan(problem, number=2), Runner(problem, tmp_path, 1, 0.0))
-    assert [len(found.trials) for found in outcome.tuned] == [2] * FOLDS
 
 
 def test_luck_of_a_search_is_no_advantage(tmp_path):

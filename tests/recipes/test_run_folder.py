@@ -13,6 +13,7 @@ from epitaxy.batches.scalers import TargetScaler
 from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.predicting import predict_table
+from epitaxy.recipes.data import composition_groups
 from epitaxy.recipes.evaluate import evaluate
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.predict import predict
@@ -41,9 +42,11 @@ def test_the_files_are_those_of_the_documentation(finished):
     assert not [c for c in finished.predictions.columns if f"`{c}`" not in text]
 
 
-def test_metrics_are_those_of_the_predictions(finished):
+def test_metrics_are_those_of_the_predictions(finished, table):
     written = json.loads((finished.folder / "metrics.json").read_text())
-    assert written == metrics(finished.predictions) == finished.metrics
+    groups = composition_groups(table)
+    assert written == metrics(finished.predictions, groups=groups)
+    assert written == finished.metrics
     frame = finished.predictions
     for part, numbers in written.items():
         rows = frame[frame["split"] == part]

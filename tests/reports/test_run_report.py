@@ -8,7 +8,6 @@ import pytest
 from epitaxy.core.errors import InputError
 from epitaxy.reports.numbers import significant
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.metrics import mae_interval
 from epitaxy.results.predictions import write_predictions
 from pages import check_page
 
@@ -44,8 +43,12 @@ def test_whole_report(report, predictions):
         for key in ("mae", "rmse", "r2"):
             assert significant(found[key]) in text, (split, key)
             assert f'data-v="{found[key]}"' in html
-    low, high = mae_interval(predictions, "test")
+    test = json.loads((run_folder / "metrics.json").read_text())["test"]["band_gap"]
+    low, high = test["mae_interval"]
     assert f"{significant(low, 3)} to {significant(high, 3)} eV" in text
+    share = 1 - test["mae"] / test["baseline_mae"]
+    assert f"removes {100 * share:.0f} % of that error" in text
+    assert "No model beat" not in text
     assert "Band gap from formation energy" in text
     assert "On 60 test crystals" in text
     assert "3 entries could not be used" in text
@@ -94,7 +97,22 @@ def test_nothing_known_is_said(samples, tmp_path, predictions):
 
 def test_a_useless_model_is_called_so(bare, predictions):
     write_predictions(predictions.assign(y_pred=100.0), bare / "predictions.parquet")
-    assert "this model is no better than that" in page_text(write_run_report(bare))[1]
+    _, text = page_text(write_run_report(bare))
+    assert text.index("No model beat predicting the median") < text.index("On 60 test crystals")
+    assert "% of that error" not in text
+
+
+def test_what_may_be_chance_is_called_so(bare, predictions):
+    """Better than the mean by far and than the median by a little."""
+    test = predictions["split"] == "test"
+    centre = predictions.loc[predictions["split"] == "train", "y_true"].median()
+    noise = np.random.default_rng(0).normal(size=len(predictions))
+    near = predictions.assign(y_pred=np.where(test, centre + 0.5 * noise, centre))
+    write_predictions(near, bare / "predictions.parquet")
+    html, text = page_text(write_run_report(bare))
+    assert "predicting the median" in text.split("On 60 test crystals")[0]
+    assert "% of that error" not in text
+    assert '<section class="bad"' in html
 
 
 def test_two_properties(samples, tmp_path, predictions):

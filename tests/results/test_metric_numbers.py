@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epitaxy.results import bootstrap
-from epitaxy.results.bootstrap import mean_interval
-from epitaxy.results.metrics import bounds_coverage, mae_interval, mean_baseline_mae, metrics
-from epitaxy.results.predictions import make_predictions
+from epitaxy.core.errors import InputError
+from epitaxy.results.intervals import difference, score
+from epitaxy.results.metrics import bounds_coverage, metrics, read_metrics
+from epitaxy.results.predictions import make_predictions, write_predictions
 
 NUMBERS = st.integers(-(10**6), 10**6).map(lambda n: n / 1000)
 
@@ -68,52 +68,61 @@ def test_order_does_not_matter_and_mae_is_at_most_rmse(pairs, random):
     assert one["mae"] <= one["rmse"] * (1 + 1e-9)
 
 
-def test_interval_is_seeded_and_holds_the_mae():
+def test_intervals_draw_groups():
     random = np.random.default_rng(0)
-    data = frame(np.zeros(50), random.normal(size=50))
-    low, high = mae_interval(data, "test")
-    assert mae_interval(data, "test", "gap") == (low, high)
-    assert mae_interval(data, "test", seed=1) != (low, high)
-    assert low < metrics(data)["test"]["gap"]["mae"] < high
+    data = frame(np.zeros(60), random.normal(size=60).repeat(2)[:60])
+    errors, ids = data["y_pred"].abs().to_numpy(), data["id"].tolist()
+    groups = {one: f"A{i // 2}" for i, one in enumerate(ids)}
+    alone, together, folds = (
+        metrics(data, **more)["test"]["gap"]
+        for more in ({}, {"groups": groups}, {"groups": groups, "n_folds": 5})
+    )
+    assert alone["mae_interval"] == list(score(errors).interval)
+    assert together["mae_interval"] == list(score(errors, list(groups.values())).interval)
+    assert folds["mae_interval"] == list(score(errors, list(groups.values()), 5).interval)
+    assert np.ptp(alone["mae_interval"]) < np.ptp(together["mae_interval"])
+    assert (alone["n_groups"], together["n_groups"]) == (60, 30)
 
 
-def test_interval_undefined():
-    assert mae_interval(frame([1.0], [2.0]), "test") is None
-    assert mae_interval(frame([1.0, 2.0], [2.0, 2.0]), "val") is None
+def test_no_interval_of_a_single_row():
+    found = metrics(frame([1.0], [2.0]))["test"]["gap"]
+    assert found["mae_interval"] is None
+    assert found["baseline_mae"] is None
 
 
-def test_interval_covers_as_often_as_it_says():
-    random = np.random.default_rng(3)
-    hits = 0
-    for trial in range(150):
-        low, high = mean_interval(random.exponential(size=60), seed=trial)
-        hits += low <= 1.0 <= high
-    # 95 % nominal; the percentile interval of skewed errors falls a little short.
-    assert 0.86 <= hits / 150 <= 0.99
+def test_the_baseline_is_learned_on_training_rows_only():
+    parts = [
+        frame([1, 2, 30], [0, 0, 0], "train"),
+        frame([50, 60], [50, 61], "val"),
+        frame([2, 5, 2], [2, 4, 2], "test"),
+    ]
+    both = pd.concat(parts)
+    found = metrics(both, squared=True)["test"]["gap"]
+    assert found["baseline_mae"] == pytest.approx(1.0)
+    assert found["mean_baseline_mae"] == pytest.approx((9 + 6 + 9) / 3)
+    change = difference(np.array([0.0, 1.0, 0.0]), np.array([0.0, 3.0, 0.0])).interval
+    assert found["baseline_change"] == list(change)
+    assert "mean_baseline_mae" not in metrics(both)["test"]["gap"]
+    given = metrics(parts[2], baseline={"0": 1.0, "1": 5.0, "2": 3.0})["test"]["gap"]
+    assert given["baseline_mae"] == pytest.approx(2 / 3)
 
 
-def test_interval_agrees_with_the_central_limit():
-    values = np.random.default_rng(0).exponential(size=4000)
-    low, high = mean_interval(values)
-    half = 1.96 * values.std() / math.sqrt(len(values))
-    assert (high - low) / 2 == pytest.approx(half, rel=0.08)
-    assert (high + low) / 2 == pytest.approx(values.mean(), abs=half / 10)
-
-
-def test_interval_does_not_depend_on_chunks(monkeypatch):
-    values = np.random.default_rng(0).normal(size=30)
-    whole = mean_interval(values)
-    monkeypatch.setattr(bootstrap, "CHUNK", 1000)
-    assert mean_interval(values) == pytest.approx(whole)
+def test_metrics_of_older_runs_are_computed(tmp_path):
+    data = pd.concat([frame([1, 2, 3], [1, 2, 3], "train"), frame([2, 5], [2, 4], "test")])
+    write_predictions(data, tmp_path / "predictions.parquet")
+    wanted = metrics(data)
+    assert read_metrics(tmp_path) == wanted
+    older = {"test": {"gap": {"mae": 0.5, "rmse": 0.7, "r2": None, "n": 2, "unit": "eV"}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(older))
+    assert read_metrics(tmp_path) == wanted
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics(data, n_folds=5)))
+    assert read_metrics(tmp_path) == metrics(data, n_folds=5)
+    (tmp_path / "metrics.json").write_text("[1]")
+    with pytest.raises(InputError, match="remove it"):
+        read_metrics(tmp_path)
 
 
 def test_bounds_coverage():
     data = frame([1, 2, 3, np.nan], [1, 2, 3, 4], y_lower=[0, 2.5, np.nan, 3], y_upper=[2, 3, 4, 5])
     assert bounds_coverage(data, "test") == (0.5, 2)
     assert bounds_coverage(frame([1.0], [1.0]), "test") is None
-
-
-def test_mean_baseline():
-    both = pd.concat([frame([1, 3], [0, 0], "train"), frame([2, 5], [0, 0], "test")])
-    assert mean_baseline_mae(both, "test") == pytest.approx(1.5)
-    assert mean_baseline_mae(frame([1.0], [1.0]), "test") is None

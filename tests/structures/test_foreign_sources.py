@@ -187,7 +187,7 @@ def test_jarvis_json_plain_and_packed(tmp_path, crystals):
         assert reading.table.values["gap"][2] == 2
         assert np.isnan(reading.table.values["gap"][1])
         assert np.isnan(reading.table.values["spillage"]).all()
-        assert "formula" in reading.text_columns
+        assert "formula" in reading.table.texts
     with pytest.raises(InputError, match="'spillage' has no usable value in any of 8 rows"):
         read_table(tmp_path / "a.json", target="spillage")
     with pytest.raises(InputError, match="'formula' holds text such as 'Cs1 Cl1'"):

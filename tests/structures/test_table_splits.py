@@ -46,18 +46,19 @@ def straddling(table, one):
 @given(
     formulas=st.lists(st.integers(1, 40), min_size=20, max_size=80),
     seed=st.integers(0, 9),
-    grouped=st.booleans(),
+    by=st.sampled_from(["formula", "none"]),
 )
-def test_random_split_is_disjoint_covers_and_repeats(formulas, seed, grouped):
+def test_random_split_is_disjoint_covers_and_repeats(formulas, seed, by):
     table = table_of(formulas)
-    if grouped and len(set(formulas)) < 3:
-        with pytest.raises(InputError, match="groups of equal formula"):
-            random_split(table, seed=seed)
+    if by == "formula" and len(set(formulas)) < 3:
+        with pytest.raises(InputError, match=r"compositions .*--group-by none"):
+            random_split(table, seed=seed, group_by=by)
         return
-    one = random_split(table, seed=seed, grouped=grouped)
+    one = random_split(table, seed=seed, group_by=by)
     assert sorted(all_ids(one)) == sorted(table.ids)
-    assert one == random_split(table, seed=seed, grouped=grouped)
-    if grouped:
+    assert one == random_split(table, seed=seed, group_by=by)
+    assert one.grouped_by == by
+    if by == "formula":
         assert not straddling(table, one)
     else:
         n = len(formulas)
@@ -78,14 +79,14 @@ def test_folds_cover_the_table_once(formulas, seed, k):
     if k == 2 and sum(sizes[1:-1]) < sizes[-1]:
         # One composition alone makes a fold, so that nothing is left for val beside it.
         with pytest.raises(InputError, match=r"alone \(\d+ rows\), too little for train and val"):
-            kfold(table, k=k, seed=seed)
+            kfold(table, k=k, seed=seed, group_by="formula")
         return
-    folds = kfold(table, k=k, seed=seed)
+    folds = kfold(table, k=k, seed=seed, group_by="formula")
     assert sorted(i for f in folds for i in f.test) == sorted(table.ids)
     for fold in folds:
         assert sorted(all_ids(fold)) == sorted(table.ids)
         assert not straddling(table, fold)
-    assert folds == kfold(table, k=k, seed=seed)
+    assert folds == kfold(table, k=k, seed=seed, group_by="formula")
 
 
 def test_seeds_differ(many):
@@ -108,14 +109,14 @@ def test_bad_fractions_are_refused(many, fractions):
 def test_impossible_splits_are_refused(many):
     with pytest.raises(InputError, match=r"train part would be empty: 2 rows"):
         random_split(table_of([1, 2]), seed=0)
-    with pytest.raises(InputError, match=r"split without grouping \(grouped=False\)"):
-        random_split(table_of([1] * 50), seed=0)
+    with pytest.raises(InputError, match="--group-by none"):
+        random_split(table_of([1] * 50), seed=0, group_by="formula")
     with pytest.raises(InputError, match="val part of the split is empty"):
         random_split(many, seed=0, fractions=(0.9, 0, 0.1))
     with pytest.raises(InputError, match="5 folds of 3 rows are not possible; take 2 to 3"):
-        kfold(table_of([1, 2, 3]), k=5, seed=0, grouped=False)
-    with pytest.raises(InputError, match="2 folds of 1 different formulas"):
-        kfold(table_of([1] * 9), k=2, seed=0)
+        kfold(table_of([1, 2, 3]), k=5, seed=0, group_by="none")
+    with pytest.raises(InputError, match="2 folds of 1 compositions"):
+        kfold(table_of([1] * 9), k=2, seed=0, group_by="formula")
 
 
 def test_split_validates_itself(many):

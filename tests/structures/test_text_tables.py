@@ -104,7 +104,9 @@ def test_missing_and_infinite_values_are_counted():
     values, texts, notes = numeric_columns(raw)
     assert [v for v in values["gap"] if math.isfinite(v)] == [1.0, 2.0]
     assert set(values) == {"gap", "none"}
-    assert texts == {"kind": "cubic"}
+    assert {name: column.tolist() for name, column in texts.items()} == {
+        "kind": ["cubic", "", "x", "y", "z"]
+    }
     assert notes[0] == "Column 'gap': 3 of 5 values missing, for example 'wrong'."
 
 

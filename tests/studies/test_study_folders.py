@@ -86,7 +86,8 @@ def test_results_are_tidy(whole):
     frame = study_results(whole, "results.csv")
     assert list(frame) == [
         *("run", "role", "source", "strategy", "trial", "property"),
-        *("mae", "rmse", "r2", "n", "unit", "seconds", "epochs"),
+        *("mae", "rmse", "r2", "n", "unit", "mae_low", "mae_high", "baseline_mae"),
+        *("seconds", "epochs"),
     ]
     assert len(frame) == 1 + 8
     assert set(frame["epochs"]) == {2}
@@ -95,7 +96,10 @@ def test_results_are_tidy(whole):
     for row in frame.itertuples():
         found = read_run(whole / "runs" / row.run)
         assert row.mae == found.mae()
-        assert row.n == found.metrics["test"]["gap"]["n"]
+        numbers = found.metrics["test"]["gap"]
+        assert row.n == numbers["n"]
+        assert [row.mae_low, row.mae_high] == numbers["mae_interval"]
+        assert row.baseline_mae == numbers["baseline_mae"]
     written = pd.read_csv("results.csv")
     assert "2.0" not in (whole.parent / "results.csv").read_text().split("trial")[0]
     assert np.allclose(written["mae"], frame["mae"])

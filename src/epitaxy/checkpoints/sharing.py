@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from epitaxy.checkpoints.learned import FILE as LEARNED
+from epitaxy.checkpoints.learned import read_learned
 from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder, pulled_folder, zoo_names
 from epitaxy.checkpoints.sharing_card import model_card, without_front
 from epitaxy.checkpoints.sharing_download import check_address, check_sha256, download
@@ -158,6 +160,8 @@ def _export(source: Path, folder: Path, licence: str, description: str) -> str:
             header = read_json(source / path)
             header["provenance"] = without_paths(header.get("provenance", {}))
             write_json(folder / path, header)
+    if (source / LEARNED).is_file():
+        read_learned(source).write_fingerprint(folder)
     text = model_card(source, licence=licence, description=description)
     write_text(folder / READ_ME, text)
     return write_checksums(folder)

@@ -10,6 +10,8 @@ import yaml
 
 from epitaxy.checkpoints.model_files import load_model
 from epitaxy.core.parsing import read_json, read_yaml
+from epitaxy.reports.baseline import error_text, verdict_of
+from epitaxy.results.metrics import FILE, read_metrics
 
 CARDS = ("card.md", "README.md")
 
@@ -45,16 +47,16 @@ def without_front(card: str) -> str:
 def _made(folder: Path, licence: str, description: str) -> str:
     model = load_model(folder)
     config = _read(folder / "config.yaml")
-    errors = _read(folder / "metrics.json").get("test", {})
+    kept = (folder / "predictions.parquet").is_file()
+    errors = (read_metrics(folder) if kept else _read(folder / FILE)).get("test", {})
     count = sum(p.numel() for p in model.parameters())
     rows = [("Network", f"{model.architecture} with {count:,} parameters")]
     for name, spec in model.specs.items():
         told = f"{spec.label or name} ({spec.unit})" if spec.unit else spec.label or name
         rows.append((f"Property `{name}`", told))
         if name in errors:
-            numbers = errors[name]
-            text = f"MAE {numbers['mae']:.4g} {spec.unit}".rstrip()
-            rows.append((f"Test error of `{name}`", f"{text} (n = {numbers['n']:,})"))
+            text = [error_text(errors[name]), verdict_of(errors[name])]
+            rows.append((f"Test error of `{name}`", " ".join(filter(None, text))))
         for word, content in (("Source", spec.source), ("Citation", spec.citation)):
             if content:
                 rows.append((f"{word} of `{name}`", content))

@@ -77,7 +77,8 @@ def is_part_of_a_model(path: PurePosixPath) -> bool:
 def model_files(folder: Path) -> list[PurePosixPath]:
     """Return the relative paths of a folder that a shared model consists of, sorted.
 
-    What the model has learned is left out: its owner may not want to show the labels.
+    What the model has learned is left out: its owner may not want to show the labels. A
+    fingerprint that tells only which materials they were of takes its place.
     """
     found = (p.relative_to(folder) for p in sorted(folder.rglob("*")) if p.is_file())
     paths = [PurePosixPath(path.as_posix()) for path in found]

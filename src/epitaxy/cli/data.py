@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from epitaxy.cli import options as o
-from epitaxy.core.errors import InputError
+from epitaxy.cli.options import GroupBy
+from epitaxy.core.errors import InputError, once
 from epitaxy.core.outputs import check_output
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert, merge and split them.")
@@ -156,7 +157,7 @@ def split(
     method: Annotated[Method, typer.Option(help="How to split.")] = Method.random,
     k: Annotated[int, typer.Option(help="Number of folds of kfold.")] = 5,
     fractions: Annotated[str, typer.Option(help="Train, val, test of random.")] = "0.8,0.1,0.1",
-    grouped: Annotated[bool, typer.Option(help="Keep equal formulas together.")] = True,
+    group_by: GroupBy = "auto",
     seed: Seed = 0,
     overwrite: o.Replace = False,
 ) -> None:
@@ -170,7 +171,7 @@ def split(
         out,
         method=method.value,
         seed=seed,
-        grouped=grouped,
+        group_by=group_by,
         k=k,
         fractions=numbers(fractions),
     )
@@ -185,12 +186,13 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     {'gap': 'eV'}
 
     Raises:
-        InputError: a text has no equals sign.
+        InputError: a text has no equals sign, or a name comes twice.
     """
     for text in texts or ():
         if "=" not in text:
             raise InputError(f"--{option} {text!r} must be NAME=TEXT, for example gap=eV.")
-    return {name: value for name, _, value in (text.partition("=") for text in texts or ())}
+    parts = (text.partition("=") for text in texts or ())
+    return once(((name, value) for name, _, value in parts), f"{option} of")
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from epitaxy.cli.options import painted
+
 
 def command(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo-run"),
@@ -14,4 +16,4 @@ def command(
     """Fit the shipped data with the shipped models, and predict three other crystals."""
     from epitaxy.fitting.demo import demo
 
-    typer.echo(demo(out).text())
+    typer.echo(painted(demo(out).text()))

@@ -9,6 +9,11 @@ import typer
 
 from epitaxy.cli import options as o
 
+MEDIANS = {
+    "training": "The median is that of the training values.",
+    "data": "The median is that of these values: the model has no list of its training rows.",
+}
+
 
 def command(
     run: Annotated[str, typer.Argument(help="Run folder or zoo:NAME.")],
@@ -23,14 +28,16 @@ def command(
 ) -> None:
     """Score a model on data with known values."""
     from epitaxy.recipes.evaluate import evaluate
+    from epitaxy.reports.baseline import error_text, verdict_of
+    from epitaxy.reports.numbers import with_unit
 
     found = evaluate(run, data, target, out, units=units, overwrite=overwrite)
-    unit = f" {found['unit']}" if found["unit"] else ""
-    typer.echo(f"MAE  {found['mae']:.4g}{unit} (n = {found['n']}, {found['dropped']} left out)")
-    if found["mae_interval"] is not None:
-        low, high = found["mae_interval"]
-        typer.echo(f"     95 % interval {low:.4g} to {high:.4g}{unit}")
-    typer.echo(f"RMSE {found['rmse']:.4g}{unit}")
+    for line in [verdict_of(found), error_text(found), MEDIANS[found["baseline"]]]:
+        if line:
+            typer.echo(o.painted(line))
+    if found["dropped"]:
+        typer.echo(f"Rows left out: {found['dropped']}")
+    typer.echo(f"RMSE {with_unit(found['rmse'], found['unit'], 3)}")
     if found["r2"] is not None:
         typer.echo(f"R2   {found['r2']:.4f}")
     if "published" in found:

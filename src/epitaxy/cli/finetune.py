@@ -35,6 +35,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     strategy: Strategy = "full",
     split: o.Split = "random",
+    group_by: o.GroupBy = "auto",
     unit: o.Unit = None,
     transform: o.Transform = None,
     recipe: o.Recipe = "default",
@@ -53,17 +54,16 @@ def command(
     show_plan: Annotated[bool, typer.Option(help="Print the transfer plan and stop.")] = False,
 ) -> None:
     """Fine-tune a trained model on a property."""
-    from epitaxy.recipes import best_source
-    from epitaxy.recipes import finetune as recipes
+    from epitaxy.recipes import best_source, finetune
 
     if not from_model:
         raise InputError(NO_SOURCE)
     if show_plan:
-        typer.echo(recipes.show_plan(from_model, strategy, target=target))
+        typer.echo(finetune.show_plan(from_model, strategy, target=target))
         return
     if data is None or target is None or out is None:
         raise InputError(USAGE)
-    verb: Any = best_source.finetune_best if _several(from_model) else recipes.finetune
+    verb: Any = best_source.finetune_best if _several(from_model) else finetune.finetune
     outcome = verb(
         data,
         target,
@@ -71,6 +71,7 @@ def command(
         out,
         strategy=strategy,
         split=split,
+        group_by=group_by,
         unit=unit,
         transform=transform,
         recipe=recipe,

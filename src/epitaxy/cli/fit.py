@@ -7,19 +7,31 @@ from typing import Annotated, Any
 import typer
 
 from epitaxy.cli import options as o
+from epitaxy.core.processes import age
 
 
 def command(
     data: o.Data,
-    target: Annotated[str, typer.Option(help="Property to learn.")],
+    target: Annotated[list[str], typer.Option(help="Property to learn (repeat: each by itself).")],
     out: o.Out,
     budget: Annotated[
         str | None, typer.Option(help="90s, 30m, 2h; by the number of rows when left out.")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="On the clock: then the best so far is handed over.")
     ] = None,
     candidates: Annotated[str, typer.Option(help="Families with commas, or all.")] = "all",
     sources: Annotated[
         str, typer.Option(help="Trained models: run folders, zoo:NAME, zoo:*, with commas.")
     ] = "zoo:*",
+    expect: Annotated[
+        str,
+        typer.Option(
+            help="Crystals to be predicted: unknown to all sources, related (one knows a related "
+            "property of them), or any."
+        ),
+    ] = "unknown",
+    group_by: o.GroupBy = "auto",
     unit: o.Unit = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     threads: Annotated[
@@ -28,7 +40,13 @@ def command(
     repeats: Annotated[
         int | None, typer.Option(help="Of everything, with other folds; 1 to 3 by the budget.")
     ] = None,
+    calibration: Annotated[
+        float | None, typer.Option(help="Slowness of the machine; measured once if left out.")
+    ] = None,
     *,
+    trust_sources: Annotated[
+        bool, typer.Option(help="Let sources compete that do not say what they have learned.")
+    ] = False,
     tune: Annotated[
         bool, typer.Option(help="Also seek hyperparameters of the best candidates (Optuna).")
     ] = False,
@@ -37,18 +55,31 @@ def command(
 ) -> None:
     """Find the best model for a property, with its honest error."""
     from epitaxy.fitting.fit import fit, prepare_fit
+    from epitaxy.fitting.pace import Deadline
+    from epitaxy.fitting.plan import seconds_of
 
+    end = None
+    if deadline is not None:
+        end = Deadline.after(seconds_of(deadline, "deadline"), age())
     settings: dict[str, Any] = {
         "budget": budget,
+        "deadline": end,
         "candidates": candidates,
         "sources": sources,
+        "trust_sources": trust_sources,
+        "expect": expect,
+        "group_by": group_by,
         "unit": unit,
         "seed": seed,
         "threads": threads,
         "repeats": repeats,
         "tune": tune,
+        "calibration": calibration,
     }
     if dry_run:
-        typer.echo("\n".join(prepare_fit(data, target, **settings).understood))
+        for name in target:
+            typer.echo("\n".join(prepare_fit(data, name, **settings).understood))
         return
-    typer.echo(fit(data, target, out, overwrite=overwrite, **settings).text())
+    wanted = target[0] if len(target) == 1 else target
+    found = fit(data, wanted, out, overwrite=overwrite, **settings)
+    typer.echo(o.painted(found.text()))

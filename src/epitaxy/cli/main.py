@@ -6,6 +6,8 @@ import logging
 import sys
 import traceback
 import warnings
+from collections import Counter
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -56,11 +58,30 @@ app.command("export")(exporting.command)
 app.add_typer(zoo.app, name="zoo")
 app.command("demo")(demo.command)
 
-
 UsageError: Any = typer.BadParameter.__base__
 """What Typer raises for a wrong command line; it has no public name for it."""
 INTERRUPTED = 130
 """What Typer returns after Ctrl-C."""
+
+
+def program() -> Any:
+    """Return the command line; an option that takes one value is refused when it comes twice."""
+    found = typer.main.get_command(app)
+    waiting: list[Any] = [found]
+    while waiting:
+        command = waiting.pop()
+        waiting += getattr(command, "commands", {}).values()
+        command.parse_args = partial(_parse, command, command.parse_args)
+    return found
+
+
+def _parse(command: Any, parse: Any, context: Any, arguments: list[str]) -> Any:
+    _, _, given = command.make_parser(context).parse_args(args=list(arguments))
+    for option, times in Counter(given).items():
+        if times > 1 and option.param_type_name == "option" and not option.multiple:
+            message = f"{option.opts[0]} is given {times} times; it takes one value"
+            raise UsageError(message, context)
+    return parse(context, arguments)
 
 
 def _show_version(value: bool) -> None:
@@ -95,7 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
         # Warnings of libraries are for developers; users get sentences.
         warnings.simplefilter("ignore")
     try:
-        code = app(arguments, prog_name="epitaxy", standalone_mode=False)
+        code = program()(arguments, prog_name="epitaxy", standalone_mode=False)
     except InputError as error:
         _complain(str(error))
         code = 2

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from epitaxy.cli.options import Replace, whole_numbers
+from epitaxy.cli.options import Replace, painted, whole_numbers
 from epitaxy.core.errors import InputError
 
 DATA = "The data set in the official order, with all rows [matminer:TASK]."
@@ -50,7 +50,7 @@ def command(
         overwrite=overwrite,
         **options,
     )
-    typer.echo(result.text())
+    typer.echo(painted(result.text()))
     if result.path:
         typer.echo(f"Written: {result.path}")
     else:

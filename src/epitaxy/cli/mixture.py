@@ -37,6 +37,7 @@ def command(
     strength: Strength = 0.01,
     hidden: Hidden = None,
     split: o.Split = "random",
+    group_by: o.GroupBy = "auto",
     unit: o.Unit = None,
     transform: o.Transform = None,
     recipe: o.Recipe = "default",
@@ -56,11 +57,9 @@ def command(
     """Learn a property from many pre-trained models at once."""
     from epitaxy.recipes.mixture import mixture
 
+    what = data, target, experts, out
     run = mixture(
-        data,
-        target,
-        experts,
-        out,
+        *what,
         k=k,
         aggregation=aggregation,
         gate=gate,
@@ -68,6 +67,7 @@ def command(
         strength=strength,
         hidden=None if hidden is None else o.whole_numbers(hidden, "--hidden", "256,256"),
         split=split,
+        group_by=group_by,
         unit=unit,
         transform=transform,
         recipe=recipe,

@@ -26,6 +26,13 @@ DATA_HELP = "Table, folder of structures with a CSV, ASE database, or a named so
 Data = Annotated[str, typer.Argument(help=DATA_HELP)]
 Out = Annotated[Path, typer.Option(help="Run folder to write.")]
 Split = Annotated[str, typer.Option(help="random, random:SEED, FILE.json or FILE.json:KEY.")]
+GroupBy = Annotated[
+    str,
+    typer.Option(
+        help="What stays together where rows are drawn: auto, formula, system, prototype, "
+        "structure, none, or a column."
+    ),
+]
 Unit = Annotated[str | None, typer.Option(help="Unit of the target.")]
 Transform = Annotated[str | None, typer.Option(help="identity, log or log1p.")]
 Config = Annotated[Path | None, typer.Option(help="YAML file with training settings.")]
@@ -83,16 +90,27 @@ def whole_numbers(text: str, option: str, example: str) -> list[int]:
 
 
 def summary(run: Run) -> str:
-    """Return the errors of a run as a few lines of text."""
-    lines = []
-    for part, properties in run.metrics.items():
-        for name, numbers in properties.items():
-            unit = f" {numbers['unit']}" if numbers["unit"] else ""
-            lines.append(f"{part:5s} {name}: MAE {numbers['mae']:.4g}{unit} (n = {numbers['n']})")
+    """Return the errors of a run as a few lines of text, first of all a baseline not beaten."""
+    from epitaxy.reports.baseline import lines_of
+
+    lines = [painted(line) for line in lines_of(run.metrics)]
     for part, properties in run.published.items():
         for name, numbers in properties.items():
             lines.append(f"{part:5s} {name}: {published(numbers)}")
     return "\n".join([*lines, f"Run folder: {run.folder} (report.html)"])
+
+
+def painted(text: str) -> str:
+    """Return text with its lines about a baseline that is not beaten in red.
+
+    ``typer.echo`` takes the colour away where it does not write to a terminal.
+    """
+    from epitaxy.reports.baseline import OPENINGS
+
+    return "\n".join(
+        typer.style(line, fg="red", bold=True) if line.startswith(OPENINGS) else line
+        for line in text.splitlines()
+    )
 
 
 def published(numbers: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import InputError, once
 
 Results = Annotated[
     str, typer.Argument(help="CSV file with one row per run, or the folder of a study.")
@@ -91,5 +91,9 @@ def assignment(text: str) -> tuple[str, str]:
 
 
 def assignments(texts: list[str] | None) -> dict[str, str]:
-    """Split several of them; the last one of a key wins."""
-    return dict(assignment(text) for text in texts or [])
+    """Split several of them.
+
+    Raises:
+        InputError: a column comes twice.
+    """
+    return once((assignment(text) for text in texts or []), "column")

@@ -17,8 +17,8 @@ VERSION = 1
 COVERED = frozenset({".csv", ".json", ".parquet", ".safetensors", ".yaml"})
 """Endings of files that later commands read. Pages, cards and figures are for people, who may write
 into them."""
-FOR_PEOPLE = frozenset({"figures", "logs"})
-"""Folders of a run that nothing reads."""
+APART = frozenset({"figures", "logs", "work"})
+"""Folders of a run that nothing reads, or that go on changing."""
 BUNDLE = "fit.json"
 """Stands beside a list that also covers the models in folders below."""
 DEEPEST = 4
@@ -111,7 +111,7 @@ def verified(path: Path) -> Path:
 
 def _is_covered(path: Path) -> bool:
     plain = not path.name.startswith(".") and path.name != CHECKSUMS
-    return plain and path.suffix in COVERED and not FOR_PEOPLE & set(path.parts[:-1])
+    return plain and path.suffix in COVERED and not APART & set(path.parts[:-1])
 
 
 def _root(path: Path) -> Path | None:

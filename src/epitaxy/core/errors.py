@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -31,6 +34,24 @@ def suggestion(name: str, allowed: Iterable[str]) -> str:
         return ""
     original = next(a for a in allowed if a.lower() == near[0])
     return f" Did you mean {original!r}?"
+
+
+def once(pairs: Iterable[tuple[str, T]], what: str) -> dict[str, T]:
+    """Turn pairs of a name and a value into a dictionary.
+
+    Raises:
+        InputError: a name is given twice, and one of its values would be lost.
+
+    >>> once([("gap", "eV"), ("gap", "meV")], "unit of")
+    Traceback (most recent call last):
+    epitaxy.core.errors.InputError: The unit of 'gap' is given twice; give it once.
+    """
+    found: dict[str, T] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"The {what} {name!r} is given twice; give it once.")
+        found[name] = value
+    return found
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> InputError:

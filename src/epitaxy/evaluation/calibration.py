@@ -85,18 +85,20 @@ def bounds_of_training(
     residuals: np.ndarray,
     folds: np.ndarray,
     spread: np.ndarray,
+    counts: np.ndarray,
     *,
     coverage: float = COVERAGE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds of the training crystals' own outer predictions, (n,) each.
 
     Those of a fold come from the errors of the other folds alone, so that they tell how often the
-    intervals of new crystals hold the truth.
+    intervals of new crystals hold the truth; ``counts``, (n,) bool, tells whose errors count.
     """
     low, high = np.empty(len(predictions)), np.empty(len(predictions))
     for fold in np.unique(folds):
         own = folds == fold
-        others = CrossConformal(residuals[~own], folds[~own], spread[~own])
+        rest = ~own & counts
+        others = CrossConformal(residuals[rest], folds[rest], spread[rest])
         centre = np.repeat(predictions[own, None], folds.max() + 1, axis=1)
         low[own], high[own] = others.intervals(centre, spread[own], coverage)
     return low, high

@@ -71,19 +71,23 @@ def write_bundle(repeats: Sequence[Repeat], handed: Handed, folder: Path) -> pd.
         folds=tuple(folds),
         whole=tuple(whole),
     )
-    rows = problem.scored
-    predictions = handed.predictions[rows]
-    residuals = problem.labels[rows] - predictions
+    residuals = problem.labels - handed.predictions
     blocks = sources or problem.descriptors
     points = stacked(problem.blocks, blocks)
+    judges = np.flatnonzero(problem.judges)
     calibration = Calibration(
-        CrossConformal(residuals, folds_of(repeats)[rows], spread[rows]),
+        CrossConformal(residuals[judges], folds_of(repeats)[judges], spread[judges]),
         Domain.of(problem.table.ids.tolist(), elements_of(problem.table), points),
         blocks,
     )
     calibration.save(folder)
     write_header(folder, header)
-    bounds = bounds_of_training(predictions, residuals, problem.folds[rows], spread[rows])
+    rows = problem.scored
+    predictions = handed.predictions[rows]
+    counts = problem.judges[rows]
+    bounds = bounds_of_training(
+        predictions, residuals[rows], problem.folds[rows], spread[rows], counts
+    )
     return _outer_frame(problem, predictions, bounds)
 
 
@@ -135,12 +139,16 @@ def _blocks(fold: OuterFold, weights: Blend) -> set[str]:
 def _outer_frame(
     problem: Problem, predictions: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
-    """Return the outer predictions of the scored rows with their intervals."""
+    """Return the outer predictions of the scored rows with their intervals.
+
+    Rows of the headline are the ``test`` part, those of another kind are ``other``.
+    """
     low, high = bounds
+    is_headline = np.isin(problem.scored, problem.headline)
     return make_predictions(
         ids=problem.table.ids[problem.scored],
         property_name=problem.target,
-        split="test",
+        split=np.where(is_headline, "test", "other"),
         y_true=problem.labels[problem.scored],
         y_pred=predictions,
         y_lower=low,
@@ -149,6 +157,6 @@ def _outer_frame(
     )
 
 
-def blends_of(outer: Sequence[OuterFold], *, plain: bool) -> tuple[Blend, ...]:
-    """Return the blends of all outer folds, with the guard or without transfer."""
-    return tuple(fold.choice.plain if plain else fold.choice.chosen for fold in outer)
+def blends_of(outer: Sequence[OuterFold], kind: str) -> tuple[Blend, ...]:
+    """Return the blends of all outer folds: ``chosen`` or ``plain``, see `Guarded`."""
+    return tuple(getattr(fold.choice, kind) for fold in outer)

@@ -15,8 +15,10 @@ from epitaxy.checkpoints.model_files import load_model, model_folder
 from epitaxy.core.elements import SYMBOLS
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.folds import FOLDS
+from epitaxy.fitting.pace import ended_by
 from epitaxy.fitting.problem import Problem
-from epitaxy.reports.numbers import interval_text, with_unit
+from epitaxy.fitting.scoring import error_lines
+from epitaxy.reports.numbers import with_unit
 from epitaxy.structures.table import Dropped
 
 SHOWN = 12
@@ -57,15 +59,12 @@ def card(
 
 
 def _errors(score: Mapping[str, Any]) -> list[str]:
-    unit = str(score["unit"])
-    low, high = score["mae_interval"]
-    lines = [
-        "## Error",
-        "",
-        f"**Mean absolute error {with_unit(score['mae'], unit, 3)}** (95 % interval",
-        f"{interval_text((low, high), unit)}) on {score['n']} crystals, each predicted by models",
-        "for which it took no part in anything: training, scaling, stopping, choice.",
-        f"Always answering the median would be off by {with_unit(score['constant_mae'], unit, 3)}.",
+    lines = ["## Error", ""]
+    for told in error_lines(score):
+        lines += [told, ""]
+    lines += [
+        "Every crystal was predicted by models that never used it: not for training, nor scaling,",
+        "nor the choice of the model.",
         "",
         f"{100 * score['coverage']:.1f} % of the true values lie within the predicted intervals,",
         f"which aim at {100 * score['aimed_coverage']:.0f} %.",
@@ -100,7 +99,8 @@ def _protocol(score: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Protocol",
         "",
-        f"{FOLDS} outer folds{repeated}; crystals of one reduced formula are in one fold.",
+        f"{FOLDS} outer folds{repeated}; crystals of one group are in one fold.",
+        score["groups"],
         "Inside each, candidates are compared on inner folds, the best few are blended, and",
         "transfer is taken only where it is better by more than chance. What was chosen is",
         "trained once more on all crystals and gives the values (of networks, those of the folds",
@@ -108,9 +108,7 @@ def _protocol(score: Mapping[str, Any]) -> list[str]:
     ]
     if score["tuned"]:
         lines.append("Hyperparameters were sought inside each outer fold, see `tuning.json`.")
-    if score["stopped_early"]:
-        lines.append("The clock stopped optional trainings, so a repetition may differ.")
-    return lines
+    return lines + ended_by(score["deadline"])
 
 
 def _members(folder: Path) -> list[str]:
@@ -153,18 +151,4 @@ def _sources(problem: Problem, folder: Path, score: Mapping[str, Any]) -> list[s
             for s in specs
         )
         lines.append(f"- `{name}`: {told}.")
-    return [*lines, "", new_compositions(score), *score["sources"]]
-
-
-def new_compositions(score: Mapping[str, Any]) -> str:
-    """Say how good the model is on compositions that its sources do not know."""
-    new, unit = score["new_compositions"], str(score["unit"])
-    if new["n"] == score["n"]:
-        return "As far as they say, the sources have learned nothing of these compositions."
-    if not new["n"]:
-        return "The sources have learned something of all these compositions."
-    return (
-        f"The sources have learned nothing of the compositions of {new['n']} crystals; on these, "
-        f"the error is {with_unit(new['mae'], unit, 3)} (95 % interval "
-        f"{interval_text(new['mae_interval'], unit)})."
-    )
+    return [*lines, "", *score["sources"]]

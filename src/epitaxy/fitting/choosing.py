@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from epitaxy.fitting.score import group_error
+from epitaxy.fitting.entrants import Variant
+from epitaxy.results.intervals import group_error
 
 ROUNDS = 12
 """Additions to a blend; weights are multiples of one over their number."""
@@ -32,10 +33,15 @@ class Guarded(NamedTuple):
     """The best without transfer."""
     transfers: bool
     """Whether ``chosen`` uses transfer: it was better inside by more than chance."""
-    gain: float
-    """Inner error of ``plain`` minus that of the best with transfer, physical units."""
-    error_of_gain: float
-    """Standard error of the gain."""
+    free: Blend
+    """The best of all, transfer or not; ``chosen`` is this or ``plain``."""
+    apart: Blend | None = None
+    """The best where sources count that may know everything; None where there are none."""
+
+    @property
+    def members(self) -> set[str]:
+        """Names of all candidates that are part of a blend."""
+        return {*self.chosen, *self.plain, *self.free, *(self.apart or ())}
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,24 @@ class Inner:
     labels: np.ndarray
     """(n,) physical units."""
     groups: Sequence[str]
-    """(n,) compositions."""
+    """(n,) labels of rows that are alike."""
     predictions: Mapping[str, np.ndarray]
     """Name -> (n,) predictions, NaN on rows for which the candidate was not trained."""
+    judges: np.ndarray | None = None
+    """(n,) bool: rows that are like those to be predicted, by which is chosen; None for all."""
 
     def errors(self) -> dict[str, float]:
-        """Return the mean absolute error of each candidate on the rows that all predicted."""
-        rows = self.common(self.predictions)
+        """Return the mean absolute error of each candidate on the judges that all predicted."""
+        rows = self.judging(self.predictions)
         return {
             name: float(np.abs(p - self.labels)[rows].mean())
             for name, p in self.predictions.items()
         }
+
+    def judging(self, names: Collection[str]) -> np.ndarray:
+        """Return the rows that all of these candidates predicted, and by which is chosen."""
+        rows = self.common(names)
+        return rows if self.judges is None else rows[self.judges[rows]]
 
     def common(self, names: Collection[str]) -> np.ndarray:
         """Return the rows that all of these candidates predicted."""
@@ -94,27 +107,39 @@ def blend(inner: Inner, names: Collection[str], rows: np.ndarray) -> Blend:
     return {name: times[name] / n for name in sorted(times)}
 
 
-def guarded(inner: Inner, transferring: Collection[str]) -> Guarded:
+def choice_of(
+    inner: Inner, variants: Mapping[str, Variant], apart: Collection[str] = frozenset()
+) -> Guarded:
+    """Choose among the variants that predicted; sources in ``apart`` may know everything."""
+    names = [name for name in inner.predictions if name in variants]
+    transferring = {name for name in names if variants[name].transfers}
+    return guarded(inner, transferring, {name for name in names if variants[name].reads(apart)})
+
+
+def guarded(
+    inner: Inner, transferring: Collection[str], apart: Collection[str] = frozenset()
+) -> Guarded:
     """Choose with and without transfer, and take transfer only if it is better by `SURE`.
 
     Args:
         inner: the predictions.
         transferring: names of the candidates that use transfer.
+        apart: names of those among them whose sources may know everything; they are not chosen.
     """
-    names = list(inner.predictions)
+    names = [name for name in inner.predictions if name not in apart]
     plain_names = [name for name in names if name not in transferring]
-    rows = inner.common(names)
+    rows = inner.judging(inner.predictions)
+    beside = blend(inner, list(inner.predictions), rows) if apart else None
     plain = blend(inner, plain_names, rows)
     if len(plain_names) == len(names):
-        return Guarded(plain, plain, transfers=False, gain=0.0, error_of_gain=0.0)
+        return Guarded(plain, plain, transfers=False, free=plain, apart=beside)
     free = blend(inner, names, rows)
     truth = inner.labels[rows]
     errors = [np.abs(mixed(inner.predictions, b)[rows] - truth) for b in (plain, free)]
     change = errors[0] - errors[1]
     sure = group_error(change, [inner.groups[row] for row in rows])
-    gain = float(change.mean())
-    takes = gain > SURE * sure and bool(set(free) & set(transferring))
-    return Guarded(free if takes else plain, plain, takes, gain, sure)
+    takes = float(change.mean()) > SURE * sure and bool(set(free) & set(transferring))
+    return Guarded(free if takes else plain, plain, takes, free, beside)
 
 
 def mixed(predictions: Mapping[str, np.ndarray], weights: Blend) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,10 @@ class Variant:
     def transfers(self) -> bool:
         """Whether it uses what other models have learned."""
         return bool(FAMILIES[self.candidate.family].transfers)
+
+    def reads(self, names: Collection[str]) -> bool:
+        """Tell whether it uses any of these blocks of features."""
+        return not set(names).isdisjoint(self.candidate.settings.get("blocks", ()))
 
     def task(self, held: Sequence[int]) -> Task:
         """Return its training without some folds."""

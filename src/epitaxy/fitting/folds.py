@@ -1,4 +1,4 @@
-"""Folds of compositions, and the pairs of them that are left out together."""
+"""Folds of groups of rows, and the pairs of them that are left out together."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ Held = tuple[int, ...]
 """Folds that a training does not see: one (the outer fold), or two (an outer and an inner one)."""
 
 
-def composition_folds(
-    formulas: Sequence[str], seed: int, known: np.ndarray | None = None
+def group_folds(
+    groups: Sequence[str], seed: int, known: np.ndarray | None = None, kind: str = "compositions"
 ) -> np.ndarray:
-    """Assign every row to a fold, (n,) int64; equal formulas share theirs.
+    """Assign every row to a fold, (n,) int64; rows of one group share theirs.
 
     Folds are drawn at random and are nearly equal in size: the largest groups come first, each into
-    the smallest fold. Rows that are ``known``, (n,) bool, whole compositions, are in none
-    (`KNOWN`): they are always learned from.
+    the smallest fold. Rows that are ``known``, (n,) bool, whole groups, are in none (`KNOWN`): they
+    are always learned from. ``kind`` says what the groups are.
 
     Raises:
-        InputError: there are too few rows or compositions.
+        InputError: there are too few rows or groups.
 
-    >>> np.bincount(composition_folds([f"A{i // 2}" for i in range(40)], 0)).tolist()
+    >>> np.bincount(group_folds([f"A{i // 2}" for i in range(40)], 0)).tolist()
     [8, 8, 8, 8, 8]
     """
     if known is not None and known.any():
-        folds = np.full(len(formulas), KNOWN, np.int64)
+        folds = np.full(len(groups), KNOWN, np.int64)
         scored = np.flatnonzero(~known)
-        folds[scored] = composition_folds([formulas[row] for row in scored.tolist()], seed)
+        folds[scored] = group_folds([groups[row] for row in scored.tolist()], seed, kind=kind)
         return folds
-    groups = shuffled_groups(formulas, seed, "fit folds")
-    if len(formulas) < FEWEST_ROWS or len(groups) < 2 * FOLDS:
+    shuffled = shuffled_groups(groups, seed, "fit folds")
+    if len(groups) < FEWEST_ROWS or len(shuffled) < 2 * FOLDS:
         raise InputError(
-            f"There are {len(formulas)} usable crystals of {len(groups)} compositions; an honest "
-            f"score needs at least {FEWEST_ROWS} of {2 * FOLDS}: add data."
+            f"There are {len(groups)} usable crystals of {len(shuffled)} {kind}; an honest score "
+            f"needs at least {FEWEST_ROWS} of {2 * FOLDS}: add data, or group rows by something "
+            "else (--group-by)."
         )
-    folds = np.zeros(len(formulas), np.int64)
+    folds = np.zeros(len(groups), np.int64)
     sizes = [0] * FOLDS
-    for group in sorted(groups, key=len, reverse=True):
+    for group in sorted(shuffled, key=len, reverse=True):
         smallest = sizes.index(min(sizes))
         folds[group] = smallest
         sizes[smallest] += len(group)

@@ -21,11 +21,13 @@ from epitaxy.core.properties import PropertySpec
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.fit import fit
 from epitaxy.fitting.leaks import usable_sources
+from epitaxy.recipes.data import composition_groups
 from epitaxy.recipes.finetune import finetune
 from epitaxy.recipes.mixture import mixture
 from epitaxy.recipes.predict import predict
 from epitaxy.recipes.running import Run, without_reports
 from epitaxy.recipes.train import train
+from epitaxy.reports.baseline import error_text, verdict_of
 from epitaxy.results.matbench import (
     N_FOLDS,
     FoldResult,
@@ -36,7 +38,10 @@ from epitaxy.results.matbench import (
     record,
     write_record,
 )
+from epitaxy.results.metrics import metrics
+from epitaxy.results.predictions import make_predictions
 from epitaxy.structures.distribution import propose_transform
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.splits import Split, matbench_folds
 from epitaxy.structures.table import StructureTable
@@ -73,6 +78,8 @@ class MatbenchResult:
     folds: tuple[FoldResult, ...]
     path: Path | None
     """The written file; None while folds are missing."""
+    numbers: Mapping[str, Mapping[str, Any]]
+    """Numbers of `metrics` of each fold, and last of ``all`` their test rows together."""
 
     @property
     def errors(self) -> dict[int, float]:
@@ -86,9 +93,10 @@ class MatbenchResult:
 
     def text(self) -> str:
         """Return the errors of the folds, and the leaderboard with this result in its place."""
-        folds = ", ".join(f"fold {k}: {error:.4g}" for k, error in self.errors.items())
+        verdict = verdict_of(list(self.numbers.values())[-1])
+        folds = [f"{name}: {error_text(numbers)}" for name, numbers in self.numbers.items()]
         board = beside_leaderboard(self.task, self.name, list(self.errors.values()))
-        return f"{folds}\n{board}"
+        return "\n".join([*([verdict] if verdict else []), *folds, board])
 
 
 def matbench(
@@ -107,8 +115,8 @@ def matbench(
 ) -> MatbenchResult:
     """Run a recipe on the official folds of a Matbench task and write the leaderboard's file.
 
-    The official training rows of a fold are divided into train and val by formula; the test rows
-    take no part in any choice. Finished folds are not repeated.
+    The official training rows of a fold are divided into train and val by formula, or as the option
+    ``group_by`` says; the test rows take no part in any choice. Finished folds are not repeated.
 
     Args:
         task: ``matbench_phonons`` or another regression task on structures.
@@ -138,12 +146,13 @@ def matbench(
     check_output(out, endings=(SUFFIX,), inputs=[data], overwrite=overwrite)
     _check(folds, seeds)
     table, truth = official_table(found, data)
+    group_by = str(options.get("group_by", AUTO))
     folder = Path(runs) if runs is not None else out.with_name(f"{_stem(out)}.folds")
     results = []
     for fold in folds:
         frames = []
         for number in range(seed, seed + seeds):
-            split = matbench_folds(table, seed=number)[fold]
+            split = matbench_folds(table, seed=number, group_by=group_by)[fold]
             place = folder / f"fold{fold}-seed{number}"
             frames.append(learn(FoldJob(table, found.column, split, place, number, options)))
         rows = table.rows_of(split.test)
@@ -157,7 +166,7 @@ def matbench(
         metadata = {"algorithm": label, "epitaxy": version("epitaxy"), "recipe": called}
         write_record(out, record(found, results, metadata))
         path = out
-    return MatbenchResult(found, label, tuple(results), path)
+    return MatbenchResult(found, label, tuple(results), path, _numbers(found, table, results))
 
 
 def official_table(
@@ -213,6 +222,36 @@ def _combine(
     std = np.sqrt(variance) if len(frames) > 1 or "std" in frames[0] else None
     parameters = {"not_predicted": int(gone.sum())}
     return FoldResult(-1, rows, truth[rows], mean, std, parameters)
+
+
+def _numbers(
+    task: Task, table: StructureTable, results: Sequence[FoldResult]
+) -> dict[str, dict[str, Any]]:
+    """Return the numbers of each fold and of all; the median is that of the training rows."""
+    frames: dict[str, pd.DataFrame] = {}
+    medians: dict[str, float] = {}
+    for result in results:
+        ids = table.ids[result.rows].astype(str).tolist()
+        frames[f"fold {result.fold}"] = make_predictions(
+            ids=ids,
+            property_name=task.column,
+            split="test",
+            y_pred=result.y_pred,
+            y_true=result.y_true,
+            unit=task.unit,
+        )
+        training = np.delete(table.column(task.column), result.rows)
+        medians |= dict.fromkeys(ids, float(np.median(training)))
+    if len(results) > 1:
+        frames["all"] = pd.concat(frames.values(), ignore_index=True)
+    groups = composition_groups(table)
+    found = {
+        name: metrics(
+            frame, groups=groups, n_folds=N_FOLDS if name == "all" else None, baseline=medians
+        )
+        for name, frame in frames.items()
+    }
+    return {name: numbers["test"][task.column] for name, numbers in found.items()}
 
 
 def with_constant(job: FoldJob) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from epitaxy.fitting.candidates import FAMILIES
 from epitaxy.fitting.candidates.family import Candidate
 from epitaxy.fitting.choosing import MEMBERS
 from epitaxy.fitting.folds import FOLDS, pairs, partners
+from epitaxy.fitting.pace import RESERVE, RESERVE_PER_ROW, Deadline
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.spaces import DEARER, SPACES, space_key
 
@@ -54,13 +55,13 @@ SEARCHED = 2
 """Candidates with transfer, and as many without, that are tuned in each outer fold."""
 TRIALS = (8, 40)
 """Fewest and most trials of a search."""
-PATIENCE = 1.5
-"""The clock stops optional work after this many budgets."""
+SAFETY = 0.1
+"""Part of a deadline that is not planned for."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is tried, in seconds of one core of the machine of the measurements."""
+    """What is tried."""
 
     shallow: tuple[Candidate, ...]
     pairs: str
@@ -68,7 +69,7 @@ class Plan:
     left_out: tuple[str, ...]
     """Names of candidates for which the budget does not suffice."""
     seconds: float
-    """Expected time of all trainings."""
+    """Expected time of all trainings, on one core of this machine."""
     networks: tuple[Candidate, ...] = ()
     screening_epochs: int = 0
     """Length of the trainings that choose which networks are tried in full; 0 if all are."""
@@ -106,8 +107,8 @@ class Plan:
         return said
 
 
-def seconds_of(text: str) -> float:
-    """Return a duration such as ``90s``, ``30m`` or ``1.5h`` in seconds.
+def seconds_of(duration: str | float, what: str = "budget") -> float:
+    """Return a duration such as ``90s``, ``30m``, ``1.5h`` or a number of seconds in seconds.
 
     Raises:
         InputError: it is none, or too short.
@@ -115,15 +116,27 @@ def seconds_of(text: str) -> float:
     >>> seconds_of("3m")
     180.0
     """
+    text = duration if isinstance(duration, str) else f"{duration:g}s"
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip().lower())
     if not found:
         raise InputError(
-            f"The budget {text!r} is no duration; write a number with s, m or h, for example 30m."
+            f"The {what} {text!r} is no duration; write a number with s, m or h, for example 30m."
         )
     seconds = float(found[1]) * UNITS[found[2]]
     if seconds < SHORTEST:
-        raise InputError(f"The budget {text!r} is too short; give {SHORTEST:.0f}s or more.")
+        raise InputError(f"The {what} {text!r} is too short; give {SHORTEST:.0f}s or more.")
     return seconds
+
+
+def deadline_of(given: str | float | Deadline | None) -> Deadline | None:
+    """Return the deadline that begins now, if there is one, or a running one as it is.
+
+    Raises:
+        InputError: it is no duration, or too short.
+    """
+    if given is None or isinstance(given, Deadline):
+        return given
+    return Deadline.after(seconds_of(given, "deadline"))
 
 
 def default_budget(rows: int) -> float:
@@ -135,6 +148,15 @@ def default_budget(rows: int) -> float:
     return 60.0 * min(5 + rows // 50, 60)
 
 
+def budget_within(deadline: float, rows: int) -> float:
+    """Return the budget in seconds that a deadline leaves: without the writing, and a tenth.
+
+    >>> budget_within(180.0, 300)
+    158.4
+    """
+    return max((1 - SAFETY) * deadline - RESERVE - RESERVE_PER_ROW * rows, START)
+
+
 def make_plan(
     problem: Problem,
     families: Sequence[str],
@@ -143,19 +165,29 @@ def make_plan(
     *,
     repeats: int | None = None,
     tune: bool = False,
+    factor: float = 1.0,
 ) -> Plan:
     """Decide what is tried; it depends on nothing but the arguments.
 
     Args:
         problem: what is to be learned.
         families: names in `FAMILIES`.
-        budget: seconds of clock.
+        budget: seconds that this machine may take when nothing else runs on it.
         threads: processes that work at a time.
         repeats: of all that is tried, for which the budget is divided. None takes as many, up to
             `MOST_REPEATS`, as leave each what it would be alone.
         tune: also seek hyperparameters.
+        factor: seconds here for one second of the machine of the measurements.
     """
-    purse = max(budget - START - PER_ROW * len(problem.table), 5.0) * threads
+    purse = max(budget / factor - START - PER_ROW * len(problem.table), 5.0) * threads
+    found = _repeated(problem, families, purse, repeats, tune=tune)
+    return replace(found, seconds=factor * found.seconds)
+
+
+def _repeated(
+    problem: Problem, families: Sequence[str], purse: float, repeats: int | None, *, tune: bool
+) -> Plan:
+    """Plan for a purse, in seconds of one core of the machine of the measurements."""
     if repeats is not None:
         return _plan(problem, families, purse, repeats, tune=tune)
     alone = _plan(problem, families, purse, 1, tune=tune)
@@ -229,7 +261,7 @@ def network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -
 
     The finalists are taken for the most expensive ones, and outer folds may differ in theirs.
     """
-    judging, final = 1 - 2 / FOLDS, 1 - 1 / FOLDS
+    judging = 1 - 2 / FOLDS
     screening = 0.0
     if len(networks) > FINALISTS:
         short = epochs // SCREENING
@@ -238,8 +270,13 @@ def network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -
     each = (training_cost(problem, c, judging, epochs) for c in networks)
     dearest = sorted(each, reverse=True)[:FINALISTS]
     full = DIFFERENT * len(pairs("ring")) * sum(dearest)
-    last = FOLDS * sum(dearest) * final / judging
-    return screening + full + last
+    return screening + full + final_network_cost(problem, networks, epochs)
+
+
+def final_network_cost(problem: Problem, networks: Sequence[Candidate], epochs: int) -> float:
+    """Return the expected time of training the chosen networks, the dearest, in each outer fold."""
+    each = (training_cost(problem, c, 1 - 1 / FOLDS, epochs) for c in networks)
+    return FOLDS * sum(sorted(each, reverse=True)[:FINALISTS])
 
 
 def _shallow(

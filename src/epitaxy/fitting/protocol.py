@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from epitaxy.core.errors import InputError
 from epitaxy.fitting.candidates.family import Candidate, Task
-from epitaxy.fitting.choosing import Blend, Guarded, Inner, guarded, mixed
+from epitaxy.fitting.choosing import Blend, Guarded, Inner, choice_of, mixed
+from epitaxy.fitting.ending import finals, payable, simplest, spares, tail_of, trained
 from epitaxy.fitting.entrants import Entrant, Variant
 from epitaxy.fitting.folds import FOLDS, pairs, partners
 from epitaxy.fitting.plan import SEARCHED, Plan
@@ -20,7 +20,7 @@ from epitaxy.fitting.tuning import Search, Tuned, tune
 from epitaxy.reports.numbers import with_unit
 
 logger = logging.getLogger("epitaxy")
-NOTHING = Guarded({}, {}, transfers=False, gain=0.0, error_of_gain=0.0)
+NOTHING = Guarded({}, {}, transfers=False, free={})
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Nested:
     """(n,) predictions of what was chosen, guard included."""
     plain: np.ndarray
     """(n,) predictions of the best without transfer."""
+    free: np.ndarray
+    """(n,) predictions of the best with it, whether it was taken or not."""
+    apart: np.ndarray | None = None
+    """(n,) predictions of the best where sources count that may know everything."""
     tuned: tuple[Tuned, ...] = ()
     """Searches for hyperparameters, each inside one outer fold."""
 
@@ -58,22 +62,35 @@ class Nested:
 def nested(problem: Problem, plan: Plan, runner: Runner) -> Nested:
     """Run the protocol: judge the candidates inside, choose, train the choice, predict outside."""
     entrants = shallow_entrants(problem, plan)
-    runner.do(judging(entrants), "Comparing candidates")
+    if runner.pace.deadline is not None:
+        runner.do(judging(simplest(entrants)), "Comparing the simplest candidates")
+    runner.do(judging(entrants), "Comparing candidates", tail=tail_of(runner))
     outer = [judged(problem, runner, number, entrants[number]) for number in range(FOLDS)]
     tuned: list[Tuned] = []
     if plan.trials:
         tuned = tuned_in(problem, plan, runner, outer, entrants)
         entrants = joined(entrants, tuned)
         outer = [judged(problem, runner, number, entrants[number]) for number in range(FOLDS)]
-    if plan.networks and not runner.is_late:
+    if plan.networks:
         outer, more = with_networks(problem, plan, runner, entrants, outer)
         tuned += more
-    runner.do(finals(outer), "Training what was chosen", note=best_so_far(problem, outer))
+    if runner.pace.deadline is not None:
+        outer = payable(runner, outer)
+        runner.do(spares(outer), "Training the simplest candidates")
+    note = best_so_far(problem, outer)
+    runner.do(finals(outer), "Training what was chosen", note=note, tail=lambda _: 0.0)
     outer = [replace(fold, choice=_trained_choice(runner, fold)) for fold in outer]
-    chosen = [outer_predictions(problem, runner, fold, fold.choice.chosen) for fold in outer]
-    plain = [outer_predictions(problem, runner, fold, fold.choice.plain) for fold in outer]
-    found, without = (_gathered(problem, parts) for parts in (chosen, plain))
-    return Nested(tuple(outer), found, without, tuple(tuned))
+    chosen, plain, free, apart = (
+        _gathered(problem, [outer_predictions(problem, runner, f, b) for f, b in _blends(outer, k)])
+        for k in ("chosen", "plain", "free", "apart")
+    )
+    return Nested(tuple(outer), chosen, plain, free, apart if problem.apart else None, tuple(tuned))
+
+
+def _blends(outer: Sequence[OuterFold], kind: str) -> list[tuple[OuterFold, Blend]]:
+    """Return the outer folds with their blends of a kind, where they have one."""
+    found = [(fold, getattr(fold.choice, kind)) for fold in outer]
+    return [(fold, blend) for fold, blend in found if blend]
 
 
 def shallow_entrants(problem: Problem, plan: Plan) -> list[list[Entrant]]:
@@ -104,17 +121,17 @@ def with_networks(
     """
     scales = [best_transform(fold) for fold in outer]
     screened: list[Mapping[str, float]] = [{}] * FOLDS
+    tail = tail_of(runner, outer, plan.epochs)
     going_on = [list(plan.networks)] * FOLDS
     if plan.screening_epochs:
         short = network_entrants(going_on, scales, plan.screening_epochs, "cover")
-        runner.do(judging(short), "Screening networks", note=best_so_far(problem, outer))
+        note = best_so_far(problem, outer)
+        runner.do(judging(short), "Screening networks", note=note, tail=tail)
         folds = [judged(problem, runner, f, short[f], choose=False) for f in range(FOLDS)]
         screened = [fold.errors for fold in folds]
         going_on = [finalists(fold, plan.finalists) for fold in folds]
-    if runner.is_late:
-        return list(outer), []
     full = network_entrants(going_on, scales, plan.epochs, "ring")
-    runner.do(judging(full), "Comparing networks", note=best_so_far(problem, outer))
+    runner.do(judging(full), "Comparing networks", note=best_so_far(problem, outer), tail=tail)
 
     def judge_all(found: Sequence[Sequence[Entrant]]) -> list[OuterFold]:
         both = [[*entrants[f], *found[f]] for f in range(FOLDS)]
@@ -122,7 +139,7 @@ def with_networks(
         return [replace(folds[f], screened=screened[f]) for f in range(FOLDS)]
 
     compared = judge_all(full)
-    if runner.is_late or not any(c.name in plan.trials for c in plan.networks):
+    if not any(c.name in plan.trials for c in plan.networks):
         return compared, []
     tuned = tuned_in(problem, plan, runner, compared, full)
     return judge_all(joined(full, tuned)), tuned
@@ -142,7 +159,8 @@ def tuned_in(
         for transfers in (False, True)
         for search in searches_in(plan, fold, entrants[fold.number], transfers=transfers)
     ]
-    return tune(problem, runner, searches, best_so_far(problem, outer))
+    tail = tail_of(runner, outer, plan.epochs)
+    return tune(problem, runner, searches, tail, best_so_far(problem, outer))
 
 
 def searches_in(
@@ -189,8 +207,7 @@ def network_entrants(
 
 def best_transform(fold: OuterFold) -> str:
     """Return the learning scale of the best shallow variant of an outer fold."""
-    name = min(fold.errors, key=lambda n: (fold.errors[n], n))
-    return fold.variants[name].transform
+    return fold.variants[min(fold.errors, key=lambda n: (fold.errors[n], n))].transform
 
 
 def finalists(fold: OuterFold, number: int) -> list[Candidate]:
@@ -218,27 +235,19 @@ def judged(
         problem: what is to be learned.
         runner: has done the trainings.
         number: the outer fold.
-        entrants: what competes; whose training failed is left out.
+        entrants: what competes; whose training failed, or was ended by a deadline, is left
+            out.
         choose: False only measures.
     """
     rows = problem.inside((number,))
     found = {e.variant.name: _inside(problem, runner, number, e) for e in entrants}
     predictions = {name: p[rows] for name, p in found.items() if p is not None}
-    groups = [problem.table.formulas[row] for row in rows.tolist()]
-    inner = Inner(problem.labels[rows], groups, predictions)
+    judges = problem.judges[rows]
+    inner = Inner(problem.labels[rows], problem.groups_of(rows), predictions, judges)
     variants = {e.variant.name: e.variant for e in entrants if e.variant.name in predictions}
-    transferring = {name for name, variant in variants.items() if variant.transfers}
-    choice = guarded(inner, transferring) if choose else NOTHING
-    return OuterFold(number, variants, inner.errors(), choice, inner)
-
-
-def finals(outer: Sequence[OuterFold]) -> list[Task]:
-    """Return the trainings on all rows outside each outer fold, of all that was chosen."""
-    return [
-        fold.variants[name].task((fold.number,))
-        for fold in outer
-        for name in sorted({*fold.choice.chosen, *fold.choice.plain})
-    ]
+    choice = choice_of(inner, variants, problem.apart) if choose else NOTHING
+    errors = inner.errors() if predictions else {}
+    return OuterFold(number, variants, errors, choice, inner)
 
 
 def outer_predictions(
@@ -248,26 +257,6 @@ def outer_predictions(
     held = (fold.number,)
     found = {name: runner.predictions(fold.variants[name].task(held)) for name in weights}
     return problem.outside(held), mixed(found, weights)
-
-
-def trained(runner: Runner, fold: OuterFold, weights: Blend) -> Blend:
-    """Return a blend without the members whose last training failed, which is rare.
-
-    Raises:
-        InputError: nothing is left.
-    """
-    held = (fold.number,)
-    good = {
-        name: weight
-        for name, weight in weights.items()
-        if np.isfinite(runner.predictions(fold.variants[name].task(held))).all()
-    }
-    if not good:
-        raise InputError(
-            f"Every model chosen for outer fold {fold.number} failed in its last training "
-            f"({', '.join(weights)}); leave these candidates out (--candidates)."
-        )
-    return {name: weight / sum(good.values()) for name, weight in good.items()}
 
 
 def best_so_far(problem: Problem, outer: Sequence[OuterFold]) -> str:
@@ -286,8 +275,12 @@ def mean_errors(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _trained_choice(runner: Runner, fold: OuterFold) -> Guarded:
-    chosen, plain = (trained(runner, fold, b) for b in (fold.choice.chosen, fold.choice.plain))
-    return fold.choice._replace(chosen=chosen, plain=plain)
+    choice = fold.choice
+    chosen, plain, free = (
+        trained(runner, fold, b) for b in (choice.chosen, choice.plain, choice.free)
+    )
+    apart = trained(runner, fold, choice.apart) if choice.apart else None
+    return choice._replace(chosen=chosen, plain=plain, free=free, apart=apart)
 
 
 def _inside(problem: Problem, runner: Runner, number: int, entrant: Entrant) -> np.ndarray | None:
@@ -297,6 +290,8 @@ def _inside(problem: Problem, runner: Runner, number: int, entrant: Entrant) -> 
         rows = problem.outside(task.held)
         here = problem.folds[rows] == inner
         assert number in task.held
+        if not runner.is_done(task):
+            return None
         predicted = runner.predictions(task)[here]
         if not np.isfinite(predicted).all():
             return None

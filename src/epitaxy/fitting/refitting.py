@@ -28,7 +28,8 @@ def parts_of(repeats: Sequence[Repeat], blends: Sequence[Blend]) -> list[Part]:
 
     A shallow model that saw everything is better than the mean of those that saw four fifths each.
     Networks cost too much to be trained once more and gain more from being many, so theirs
-    are the models of the outer folds; so is what fails on all rows. The weights add up to 1.
+    are the models of the outer folds; so is what fails on all rows, or
+    for which a deadline leaves no time. The weights add up to 1.
 
     Args:
         repeats: all repeats.
@@ -41,7 +42,7 @@ def parts_of(repeats: Sequence[Repeat], blends: Sequence[Blend]) -> list[Part]:
         for name, weight in sorted(blend.items())
     ]
     again = [_of_everything(part.task) for part in of_folds if not _is_network(part.task)]
-    runner.do(again, "Training on everything")
+    runner.do(again, "Training on everything", tail=lambda _: 0.0)
     found: dict[str, Part] = {}
     for part in of_folds:
         task = _of_everything(part.task)

@@ -1,4 +1,4 @@
-"""Repeats of the nested protocol, each with other compositions in the folds."""
+"""Repeats of the nested protocol, each with other folds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import numpy as np
 
 from epitaxy.core.seeds import child_seed
 from epitaxy.fitting.choosing import Blend
-from epitaxy.fitting.folds import FOLDS, KNOWN, composition_folds
+from epitaxy.fitting.folds import FOLDS, KNOWN, group_folds
+from epitaxy.fitting.pace import Pace
 from epitaxy.fitting.plan import Plan
-from epitaxy.fitting.problem import Problem
+from epitaxy.fitting.problem import Problem, open_problem
 from epitaxy.fitting.protocol import Nested, OuterFold, nested
 from epitaxy.fitting.runner import PROBLEM, Runner
+from epitaxy.fitting.workshop import Workshop
 
 
 class Repeat(NamedTuple):
@@ -35,29 +37,39 @@ def problem_of_repeat(problem: Problem, number: int) -> Problem:
     if number == 0:
         return problem
     seed = child_seed(problem.seed, f"fit repeat {number}") % 2**31
-    folds = composition_folds(problem.table.formulas, seed, problem.folds == KNOWN)
+    folds = group_folds(problem.groups, seed, problem.folds == KNOWN)
     return replace(problem, folds=folds, seed=seed)
 
 
 def run_repeats(
-    problem: Problem, plan: Plan, folder: Path, threads: int, allowed: float
+    problem: Problem, plan: Plan, folder: Path, workshop: Workshop, pace: Pace
 ) -> list[Repeat]:
     """Run the protocol as often as the plan says, each time in a folder of its own.
+
+    A repeat that a deadline ends is left out, but for the first.
 
     Args:
         problem: that of the first repeat.
         plan: what is tried in each.
         folder: where trainings are kept.
-        threads: processes that work at a time.
-        allowed: seconds of clock for all repeats, each its part, see `Runner`.
+        workshop: the processes that train.
+        pace: the deadline, if there is one.
     """
-    done = []
+    done: list[Repeat] = []
+    needed = plan.seconds / plan.repeats / pace.factor / workshop.size
     for number in range(plan.repeats):
+        if number and pace.spare(needed) < 0:
+            pace.left_out.append(f"{plan.repeats - number} of {plan.repeats} repeats")
+            break
         title = f"Repeat {number + 1} of {plan.repeats}: " if plan.repeats > 1 else ""
         own, place = problem_of_repeat(problem, number), folder / f"repeat-{number}"
         own.save(place / PROBLEM)
-        runner = Runner(own, place, threads, allowed / plan.repeats, title)
-        done.append(Repeat(own, runner, nested(own, plan, runner)))
+        open_problem.cache_clear()
+        runner = Runner(own, place, workshop, pace, title)
+        outcome = nested(own, plan, runner)
+        if number and runner.was_stopped:
+            break
+        done.append(Repeat(own, runner, outcome))
     return done
 
 
@@ -68,10 +80,13 @@ def merged(repeats: Sequence[Repeat]) -> Nested:
     repeat: what it is compared with is an ensemble for which it took no part in anything.
     """
     outcomes = [repeat.outcome for repeat in repeats]
+    apart = [outcome.apart for outcome in outcomes if outcome.apart is not None]
     return Nested(
         tuple(fold for outcome in outcomes for fold in outcome.outer),
         np.mean([outcome.chosen for outcome in outcomes], axis=0),
         np.mean([outcome.plain for outcome in outcomes], axis=0),
+        np.mean([outcome.free for outcome in outcomes], axis=0),
+        np.mean(apart, axis=0) if apart else None,
         tuple(found for outcome in outcomes for found in outcome.tuned),
     )
 

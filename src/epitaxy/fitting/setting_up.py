@@ -11,17 +11,20 @@ import numpy as np
 
 from epitaxy.batches.inputs import build_inputs
 from epitaxy.checkpoints.model_files import load_model, model_folder, named_models
+from epitaxy.checkpoints.relations import Relation
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import cache_folder
 from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.candidates import FAMILIES
-from epitaxy.fitting.folds import composition_folds
+from epitaxy.fitting.folds import FOLDS, group_folds
 from epitaxy.fitting.leaks import usable_sources
-from epitaxy.fitting.problem import SCRATCH, Problem
+from epitaxy.fitting.problem import ANY, EXPECTED, SCRATCH, UNKNOWN, Problem
 from epitaxy.models import ENCODERS
 from epitaxy.models.encoder import Encoder
 from epitaxy.recipes.data import read_targets
+from epitaxy.structures.grouping import AUTO, Grouping, choose_grouping
+from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -42,6 +45,8 @@ class Ready(NamedTuple):
     """Name of a source -> hash of its weights."""
     told: tuple[str, ...]
     """Sentences about sources that know answers."""
+    grouping: Grouping
+    """What stays together in a fold."""
 
 
 def chosen_families(candidates: str | Sequence[str]) -> list[str]:
@@ -61,25 +66,45 @@ def chosen_families(candidates: str | Sequence[str]) -> list[str]:
 
 
 def read_labelled(
-    data: str | Path | StructureTable, target: str, unit: str | None
+    data: str | Path | StructureTable, target: str, unit: str | None, group_by: str
 ) -> StructureTable:
-    """Read the crystals and the target; rows without a value are kept."""
-    table, _ = read_targets(data, [target], "physical", unit=unit)
+    """Read the crystals, the target and a column of groups; rows without a value are kept."""
+    table, _ = read_targets(data, [target], "physical", group_by, unit=unit)
     return table
 
 
 def set_up(
-    table: StructureTable, target: str, sources: str | Sequence[str | Path], seed: int
+    table: StructureTable,
+    target: str,
+    sources: str | Sequence[str | Path],
+    seed: int,
+    *,
+    expect: str = UNKNOWN,
+    trust_sources: bool = False,
+    group_by: str = AUTO,
 ) -> Ready:
     """Describe and embed all labelled crystals and divide them into folds.
 
+    Args:
+        table: crystals.
+        target: property to learn.
+        sources: trained models from which may be transferred.
+        seed: seed of everything random.
+        expect: kind of crystals that will be predicted, of `EXPECTED` or `ANY`.
+        trust_sources: see `usable_sources`.
+        group_by: what stays together in a fold, see `choose_grouping`.
+
     Raises:
-        InputError: there are too few usable crystals, or a source is no model.
+        InputError: there are too few usable crystals, a source is no model, or there is no such
+            grouping.
     """
     has_label = np.isfinite(table.column(target))
     without = [Dropped(str(i), "no label") for i in table.ids[~has_label]]
     labelled = table.select(has_label)
-    models, known, told = usable_sources(named_models(sources), labelled, target)
+    if expect not in (*EXPECTED, ANY):
+        raise unknown("kind of crystals", expect, [*EXPECTED, ANY])
+    found_sources = usable_sources(named_models(sources), labelled, target, trust=trust_sources)
+    models = found_sources.models | found_sources.apart
     for name in set(models) & set(DESCRIPTORS):
         raise InputError(f"The source {models[name]!r} has the name of a descriptor; rename it.")
     loaded = {name: load_model(where) for name, where in models.items()}
@@ -88,18 +113,36 @@ def set_up(
     )
     found = feature_blocks(labelled, DESCRIPTORS, loaded, cache=cache_folder() / "graphs")
     usable = labelled.select(found.rows)
-    folds = composition_folds(usable.formulas, seed, known[found.rows])
+    kinds = found_sources.kinds[found.rows]
+    grouping = choose_grouping(usable, group_by, fewest=2 * FOLDS)
+    usable = read_table(usable, target=target)
+    groups = np.asarray(grouping.labels)
+    # Beside a row that is known, those of its group are not new either.
+    known = np.isin(groups, groups[kinds == Relation.SAME])
+    folds = group_folds(grouping.labels, seed, known, grouping.kind)
     speeds = {
         name: _speed(model.architecture, model.encoder, usable) for name, model in loaded.items()
     }
     scratch = ENCODERS[SCRATCH]()
     speeds[SCRATCH] = _speed(SCRATCH, scratch, usable)
-    problem = Problem(usable, folds, found.values, models, seed, speeds)
+    problem = Problem(
+        usable,
+        folds,
+        found.values,
+        found_sources.models,
+        seed,
+        speeds,
+        apart=found_sources.apart,
+        groups=grouping.labels,
+        kinds=kinds,
+        expected=expect,
+    )
     weights = {
         name: content_hash((model_folder(where) / "model.safetensors").read_bytes())
         for name, where in models.items()
     }
-    return Ready(problem, (*table.dropped, *without, *found.failures), weights, told)
+    dropped = (*table.dropped, *without, *found.failures)
+    return Ready(problem, dropped, weights, found_sources.told, grouping)
 
 
 def _speed(architecture: str, encoder: Encoder, table: StructureTable) -> float:

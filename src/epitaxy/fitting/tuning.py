@@ -20,7 +20,7 @@ from epitaxy.fitting.candidates.family import Task
 from epitaxy.fitting.entrants import Entrant, Variant
 from epitaxy.fitting.folds import Held
 from epitaxy.fitting.problem import Problem
-from epitaxy.fitting.runner import Runner
+from epitaxy.fitting.runner import Runner, Tail
 from epitaxy.fitting.spaces import Range, space_of
 
 SEARCHES = "searches"
@@ -158,9 +158,13 @@ class Tuned(NamedTuple):
 
 
 def tune(
-    problem: Problem, runner: Runner, searches: Sequence[Search], note: str = ""
+    problem: Problem, runner: Runner, searches: Sequence[Search], tail: Tail, note: str = ""
 ) -> list[Tuned]:
-    """Do searches side by side; one that is finished already is read, not repeated."""
+    """Do searches side by side; one that is finished already is read, not repeated.
+
+    Of searches that the deadline ends, the trials made so far count; they are not written, so that
+    they go on when there is more time.
+    """
     files = [search.file(problem, runner) for search in searches]
     studies = {
         number: Study(search, _seed(problem, search))
@@ -171,21 +175,29 @@ def tune(
     with Progress(rounds, f"{runner.title}Tuning") as bar:
         for done in range(rounds):
             going_on = {k: s for k, s in studies.items() if done < s.search.trials}
-            _round(problem, runner, list(going_on.values()))
+            if not _round(problem, runner, list(going_on.values()), tail):
+                runner.stop(f"tuning ({done} of {rounds} trials done)")
+                break
             for number in [k for k, s in going_on.items() if done + 1 == s.search.trials]:
                 write_search(files[number], studies[number].trials)
             bar.step(note=note)
-    return [Tuned(s, read_search(file)) for s, file in zip(searches, files, strict=True)]
+    found = [
+        Tuned(s, read_search(file) if file.is_file() else studies[number].trials)
+        for number, (s, file) in enumerate(zip(searches, files, strict=True))
+    ]
+    return [tuned for tuned in found if tuned.trials]
 
 
-def _round(problem: Problem, runner: Runner, studies: Sequence[Study]) -> None:
-    """Make one trial of each study."""
+def _round(problem: Problem, runner: Runner, studies: Sequence[Study], tail: Tail) -> bool:
+    """Make one trial of each study; tell whether the deadline left time for it."""
     asked = [study.ask() for study in studies]
     tasks = [s.search.tasks(values) for s, (_, values) in zip(studies, asked, strict=True)]
-    runner.do_quietly(task for found in tasks for task in found.values())
+    if not runner.do_quietly((task for found in tasks for task in found.values()), tail):
+        return False
     for study, (number, values), found in zip(studies, asked, tasks, strict=True):
         errors = {inner: _error(problem, runner, inner, task) for inner, task in found.items()}
         study.tell(number, Trial(values, errors))
+    return True
 
 
 def _error(problem: Problem, runner: Runner, inner: int, task: Task) -> float | None:

@@ -10,20 +10,19 @@ import numpy as np
 import pandas as pd
 
 from epitaxy.core.files import atomic_file, write_json, write_text
-from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.bundling import write_bundle
 from epitaxy.fitting.card import card
 from epitaxy.fitting.folds import FOLDS
-from epitaxy.fitting.leaks import of_new_compositions
+from epitaxy.fitting.known_groups import known_group_error
 from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import Nested, mean_errors
 from epitaxy.fitting.repeats import Repeat, merged
-from epitaxy.fitting.score import score
+from epitaxy.fitting.scoring import medians, scores
 from epitaxy.fitting.setting_up import Ready
-from epitaxy.fitting.verdict import Verdict, judge
+from epitaxy.fitting.verdict import judge
 from epitaxy.recipes.data import write_dropped
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.metrics import bounds_coverage, metrics
+from epitaxy.results.metrics import FILE, bounds_coverage, metrics
 from epitaxy.results.predictions import write_predictions
 
 SCORE, CANDIDATES, TUNING = "score.json", "candidates.csv", "tuning.json"
@@ -35,14 +34,26 @@ def write_fit(ready: Ready, repeats: Sequence[Repeat], folder: Path) -> None:
     verdict = judge(problem, outcome)
     frame = write_bundle(repeats, verdict.handed, folder)
     write_predictions(frame, folder / "predictions.parquet")
-    write_json(folder / "metrics.json", metrics(frame))
-    used = [problem.sources[p.name] for p in sorted((folder / "sources").glob("*"))]
-    found = _score(problem, verdict, frame, used) | {
+    ids = problem.table.ids.astype(str).tolist()
+    numbers = metrics(
+        frame,
+        groups=dict(zip(ids, problem.groups, strict=True)),
+        n_folds=FOLDS,
+        baseline=dict(zip(ids, medians(problem).tolist(), strict=True)),
+    )
+    write_json(folder / FILE, numbers)
+    covered = bounds_coverage(frame, "test") or bounds_coverage(frame, "other")
+    assert covered is not None
+    told = numbers.get("test") or numbers["other"]
+    found = scores(problem, outcome, verdict, told[problem.target]) | {
+        "coverage": covered[0],
+        "known_groups": known_group_error(repeats, verdict.handed),
         "repeats": len(repeats),
         "tuned": bool(outcome.tuned),
         "repeat_maes": repeat_errors(repeats, plain=verdict.hands_over_plain),
-        "stopped_early": any(repeat.runner.is_stopped for repeat in repeats),
+        "deadline": repeats[0].runner.pace.record(),
         "sources": list(ready.told),
+        "groups": ready.grouping.sentence,
     }
     write_json(folder / SCORE, found)
     table = candidate_table(problem, outcome)
@@ -69,7 +80,7 @@ def repeat_errors(repeats: Sequence[Repeat], *, plain: bool) -> list[float]:
     """Return the outer error of each repeat by itself, with the guard or without transfer."""
     found = [repeat.outcome.plain if plain else repeat.outcome.chosen for repeat in repeats]
     pairs = zip(found, (repeat.problem for repeat in repeats), strict=True)
-    return [float(np.abs(values - p.labels)[p.scored].mean()) for values, p in pairs]
+    return [float(np.abs(values - p.labels)[p.told].mean()) for values, p in pairs]
 
 
 def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
@@ -95,37 +106,3 @@ def candidate_table(problem: Problem, outcome: Nested) -> pd.DataFrame:
         for name, error in mean_errors(folds).items()
     ]
     return pd.DataFrame(rows).sort_values(["stage", "inner_mae", "candidate"], ignore_index=True)
-
-
-def constant_error(problem: Problem) -> float:
-    """Return the outer error of the median of the other rows."""
-    labels, errors = problem.labels, []
-    for outer in range(FOLDS):
-        median = np.median(labels[problem.inside((outer,))])
-        errors.append(np.abs(labels[problem.outside((outer,))] - median))
-    return float(np.concatenate(errors).mean())
-
-
-def _score(
-    problem: Problem,
-    verdict: Verdict,
-    frame: pd.DataFrame,
-    used: Sequence[str],
-) -> dict[str, Any]:
-    errors = (frame["y_pred"] - frame["y_true"]).abs().to_numpy()
-    formulas = problem.scored_formulas
-    found = score(errors, formulas, FOLDS)
-    covered = bounds_coverage(frame, "test")
-    assert covered is not None
-    return {
-        "mae": found.mae,
-        "mae_interval": list(found.interval),
-        "n": len(errors),
-        "unit": problem.spec.unit,
-        "constant_mae": constant_error(problem),
-        "coverage": covered[0],
-        "aimed_coverage": COVERAGE,
-        "transfer": verdict.sentence,
-        "transfer_used_in": verdict.used_in,
-        "new_compositions": of_new_compositions(errors, formulas, used, FOLDS),
-    }

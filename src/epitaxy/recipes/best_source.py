@@ -28,7 +28,8 @@ class BestSource(NamedTuple):
     source: str
     """The model from which it started."""
     table: pd.DataFrame
-    """One row per source, best first: source, run, val_mae, test_mae (NaN if untested), unit."""
+    """One row per source, best first: source, run, val_mae, test_mae with its 95 % interval
+    test_low to test_high, n (test crystals), baseline_mae (of the median), unit; NaN untested."""
 
 
 def finetune_best(
@@ -66,17 +67,25 @@ def finetune_best(
         logger.info("Fine-tuning from %s.", source)
         runs[name] = finetune(data, target, source, out / name, **options)
     rows = [
-        {
-            "source": models[name],
-            "run": name,
-            "val_mae": run.mae("val"),
-            "test_mae": run.mae() if "test" in run.metrics else float("nan"),
-            "unit": run.metrics["val"][target]["unit"],
-        }
-        for name, run in runs.items()
+        {"source": models[name], "run": name, **_row(run, target)} for name, run in runs.items()
     ]
     table = pd.DataFrame(rows).sort_values("val_mae", ignore_index=True)
     with atomic_file(out / TABLE) as temporary:
         table.to_csv(temporary, index=False)
     best = str(table["run"][0])
     return BestSource(runs[best], models[best], table)
+
+
+def _row(run: Run, target: str) -> dict[str, Any]:
+    validation = run.metrics["val"][target]
+    tested = run.metrics.get("test", {}).get(target, {})
+    low, high = tested.get("mae_interval") or (None, None)
+    return {
+        "val_mae": validation["mae"],
+        "test_mae": tested.get("mae", float("nan")),
+        "test_low": low,
+        "test_high": high,
+        "n": tested.get("n", 0),
+        "baseline_mae": tested.get("baseline_mae"),
+        "unit": validation["unit"],
+    }

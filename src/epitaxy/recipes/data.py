@@ -23,7 +23,7 @@ from epitaxy.core.tables import cell_text
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.store import GraphStore
 from epitaxy.structures.published import published_unit
-from epitaxy.structures.reading import read_table
+from epitaxy.structures.reading import read_grouped, read_table
 from epitaxy.structures.splits import Split, resolve_split
 from epitaxy.structures.table import Dropped, StructureTable
 
@@ -46,6 +46,8 @@ class Labelled:
     """Property -> scaler of the model that is carried over, where there is one."""
     inherited: Learned = field(default_factory=Learned)
     """What the models have learned from which a training starts."""
+    split_name: str = "given"
+    """How the split was asked for, where it has a name."""
 
     def ids(self, part: str) -> list[str]:
         """Return the ids of a part that have a graph, in the order of the split."""
@@ -60,9 +62,9 @@ class Labelled:
     def learned(self) -> Learned:
         """Return the labels of training and validation, and what is inherited."""
         ids = [*self.ids("train"), *self.ids("val")]
-        formulas = [self.table.formulas[row] for row in self.table.rows_of(ids)]
         labels = np.concatenate([self.labels("train"), self.labels("val")])
-        return Learned.from_labels(formulas, labels, list(self.specs)) | self.inherited
+        seen = self.table.select(self.table.rows_of(ids))
+        return Learned.of_table(seen, labels, list(self.specs)) | self.inherited
 
     def fit_scalers(self, scaling: str) -> dict[str, TargetScaler]:
         """Fit one scaler per property on the training part, or take those of the source model.
@@ -155,6 +157,16 @@ def write_dropped(path: Path, dropped: Iterable[Dropped]) -> None:
         csv.writer(file).writerows(rows)
 
 
+def composition_groups(table: StructureTable) -> dict[str, str]:
+    """Return id -> composition, of crystals whose errors are alike; id -> id where there is one.
+
+    Crystals of a single composition would be a single group, of which nothing can be told.
+    """
+    ids = table.ids.astype(str).tolist()
+    several = len(set(table.formulas)) > 1
+    return dict(zip(ids, table.formulas if several else ids, strict=True))
+
+
 def data_name(data: str | Path | StructureTable) -> str:
     """Return what a run remembers of where its data came from."""
     if isinstance(data, StructureTable):
@@ -166,11 +178,14 @@ def read_targets(
     data: str | Path | StructureTable,
     targets: Sequence[str],
     units: str,
+    group_by: str,
     *,
     unit: str | None = None,
     transform: str | None = None,
 ) -> tuple[StructureTable, dict[str, float]]:
     """Read the crystals and the target properties; unit and transform are set where given.
+
+    The column by which rows are grouped, if any, is kept behind the targets.
 
     Returns:
         The table; and property -> physical units per 1.0 on the published scale, empty unless
@@ -183,7 +198,7 @@ def read_targets(
     if _one_of("units", units, Units) == "published":
         data = read_table(data)
         per_unit = {name: published_unit(data, name) for name in targets}
-    table = read_table(data, target=targets)
+    table = read_grouped(data, targets, group_by)
     changes = {"unit": unit, "transform": transform}
     given = {key: value for key, value in changes.items() if value is not None}
     for name in targets if given else ():
@@ -196,6 +211,7 @@ def prepare(
     table: StructureTable,
     targets: Sequence[str],
     split: str | Path | Split | Mapping[str, Any],
+    group_by: str,
     recipe: GraphRecipe,
     *,
     seed: int,
@@ -203,7 +219,8 @@ def prepare(
 ) -> Labelled:
     """Select the labelled rows, split them and build (or reopen) their graphs.
 
-    ``needs`` is what a model reads beside the graphs of ``recipe``.
+    ``needs`` is what a model reads beside the graphs of ``recipe``; ``group_by`` is as in
+    `choose_grouping`.
 
     Raises:
         InputError: a target is missing, or a part of the split is empty.
@@ -215,7 +232,7 @@ def prepare(
         logger.info("%d of %d crystals have no label and are left out.", len(without), len(table))
     # A published split may name rows without a label: the table says that they were dropped.
     labelled = table.select(known).with_dropped((*table.dropped, *without))
-    resolved = resolve_split(split, labelled, seed=seed)
+    resolved = resolve_split(split, labelled, seed=seed, group_by=group_by)
     store = build_inputs(labelled, recipe, needs or {}, cache=cache_folder() / "graphs")
     if store.failures:
         first = store.failures[0]
@@ -231,6 +248,7 @@ def prepare(
         resolved,
         store,
         (*labelled.dropped, *store.failures),
+        split_name=str(split) if isinstance(split, str | Path) else "given",
     )
     for part in PARTS:
         # A split may have been made without a test part on purpose.

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from epitaxy.checkpoints.model_files import model_folder
 from epitaxy.core.errors import InputError
 from epitaxy.core.outputs import check_output
 from epitaxy.core.tables import ENDINGS, write_table
-from epitaxy.evaluation.bundle import Bundle
+from epitaxy.evaluation.bundle import Bundle, is_bundle
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import read_targets
+from epitaxy.recipes.data import composition_groups, read_targets
 from epitaxy.recipes.predict import open_model, predicted_by
-from epitaxy.results.metrics import mae_interval, metrics, rescaled
-from epitaxy.results.predictions import make_predictions
+from epitaxy.results.metrics import metrics, rescaled
+from epitaxy.results.predictions import known_rows, make_predictions, read_predictions
+from epitaxy.structures.grouping import NONE
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -44,9 +46,11 @@ def evaluate(
         overwrite: replace a file that epitaxy did not write.
 
     Returns:
-        ``mae``, ``mae_interval`` (95 %, bootstrap), ``rmse``, ``r2``, ``n``, ``unit``,
-        ``dropped`` (number of rows left out: without a value, or without a graph); with published
-        units also ``published``: ``mae``, ``rmse``, ``r2``, ``n`` and ``unit`` on that scale.
+        The numbers of `metrics`: ``mae`` with ``mae_interval``, ``rmse``, ``r2``, ``n``, ``unit``,
+        ``baseline_mae`` and so on; ``baseline``, which says of which values the median is taken:
+        ``training`` where the run has its training rows, else ``data``; ``dropped`` (number of rows
+        left out: without a value, or without a graph); with published units also ``published``: the
+        same on that scale.
 
     Raises:
         InputError: the column is missing or has no usable row, the model has no such property,
@@ -60,7 +64,7 @@ def evaluate(
             f"The model predicts {', '.join(model.names)}, but not {target!r}; name one of these."
         )
     name = target if target in model.names else model.names[0]
-    table, per_unit = read_targets(data, [target], units)
+    table, per_unit = read_targets(data, [target], units, NONE)
     known = table.column(target)
     given, unit = table.properties[target].unit, model.specs[name].unit
     if given and unit and given != unit:
@@ -86,9 +90,31 @@ def evaluate(
     )
     if out is not None:
         write_table(frame, out)
-    numbers: dict[str, Any] = metrics(frame)["test"][name]
+    median = training_median(run, name)
+    constant = float(np.median(labels)) if median is None else median
+    numbers: dict[str, Any] = metrics(
+        frame,
+        groups=composition_groups(table),
+        baseline=dict.fromkeys(frame["id"].tolist(), constant),
+    )["test"][name]
     if per_unit:
         numbers["published"] = rescaled(numbers, per_unit[target])
-    numbers["mae_interval"] = mae_interval(frame, "test", name)
+    numbers["baseline"] = "data" if median is None else "training"
     numbers["dropped"] = len(predicted.dropped) + int((~labelled).sum())
     return numbers
+
+
+def training_median(run: str | Path | PropertyModel | Bundle, name: str) -> float | None:
+    """Return the median of the values from which a run has learned; None where it has none.
+
+    A bundle of `fit` has learned from all rows that its folder holds.
+    """
+    if isinstance(run, PropertyModel | Bundle):
+        return None
+    path = model_folder(run) / "predictions.parquet"
+    if not path.is_file():
+        return None
+    frame = read_predictions(path)
+    parts = ["train", "test"] if is_bundle(path.parent) else ["train"]
+    values = np.concatenate([known_rows(frame, part, name)["y_true"] for part in parts])
+    return float(np.median(values)) if len(values) else None

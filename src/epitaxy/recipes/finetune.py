@@ -19,6 +19,7 @@ from epitaxy.recipes.leakage import inherit
 from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, common_settings, describe, execute, parameter_counts
 from epitaxy.recipes.workspace import run_folder
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import TransferPlan, make_plan
@@ -38,6 +39,7 @@ def finetune(
     *,
     strategy: str = "full",
     split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
+    group_by: str = AUTO,
     unit: str | None = None,
     transform: str | None = None,
     recipe: str = "default",
@@ -61,7 +63,9 @@ def finetune(
             and ``+new-head`` where the copied head is to be replaced. A model of several
             properties gets a new head with two hidden layers (``+new-head:128-128``) unless its
             head of this property is to go on: ``+inherit-head``.
-        split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
+        split: see `resolve_split`; ``random`` uses the seed of the run.
+        group_by: what stays together where rows are drawn: ``auto``, ``formula``, ``system``,
+            ``prototype``, ``structure``, ``none`` or a column, see `choose_grouping`.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
         recipe: how the architecture is trained: ``default``, or ``published`` for the settings of
@@ -88,11 +92,11 @@ def finetune(
     )
     scaling = scaling or chosen.scaling
     plan = plan_for(source, target, strategy)
-    table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
+    table, per_unit = read_targets(data, [target], units, group_by, unit=unit, transform=transform)
     if plan.inherits_head:
         check_transform(source.head(target), table.properties[target])
     needs, seed = source.encoder.needs, config_for(1).seed
-    labelled = prepare(table, [target], split, source.recipe, seed=seed, needs=needs)
+    labelled = prepare(table, [target], split, group_by, source.recipe, seed=seed, needs=needs)
     labelled = inherit(labelled, [from_model])
     labelled = replace(labelled, source_scalers={target: carried_head(source, target).scaler})
     config = config_for(len(labelled.ids("train")))
@@ -111,7 +115,6 @@ def finetune(
             title=f"{target} from {Path(str(from_model)).name}, strategy {plan.strategy}",
             recipe=recipe,
             scaling=scaling,
-            split=split,
             graph=source.recipe,
             per_unit=per_unit,
         ),

@@ -23,6 +23,7 @@ from epitaxy.recipes.leakage import inherit
 from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, common_settings, describe, execute
 from epitaxy.recipes.workspace import run_folder
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
 from epitaxy.transfer.plan import PlanRow, TransferPlan, make_plan
@@ -54,6 +55,7 @@ def mixture(
     strength: float = 0.01,
     hidden: Sequence[int] | None = None,
     split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
+    group_by: str = AUTO,
     unit: str | None = None,
     transform: str | None = None,
     recipe: str = "default",
@@ -82,7 +84,9 @@ def mixture(
         strength: factor of the regulariser (a.a - 1)^2.
         hidden: widths of the hidden layers between the vectors and the number, in the head or, of
             an ensemble, in the network of each expert; None takes those of the paper, (32, 32).
-        split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
+        split: see `resolve_split`; ``random`` uses the seed of the run.
+        group_by: what stays together where rows are drawn: ``auto``, ``formula``, ``system``,
+            ``prototype``, ``structure``, ``none`` or a column, see `choose_grouping`.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
         recipe: ``default``, or ``published`` for the hyperparameters of the paper.
@@ -111,9 +115,9 @@ def mixture(
     shape |= {"k": len(sources) if k is None else k} | _layers(hidden)
     whole = [source.expert for source in sources]
     sketch = Mixture(experts=whole, **shape)
-    table, per_unit = read_targets(data, [target], units, unit=unit, transform=transform)
-    seed = config_for(1).seed
-    labelled = prepare(table, [target], split, sketch.recipe, needs=sketch.needs, seed=seed)
+    table, per_unit = read_targets(data, [target], units, group_by, unit=unit, transform=transform)
+    needs, seed = sketch.needs, config_for(1).seed
+    labelled = prepare(table, [target], split, group_by, sketch.recipe, seed=seed, needs=needs)
     labelled = inherit(labelled, _models(sources))
     config = config_for(len(labelled.ids("train")))
 
@@ -131,7 +135,6 @@ def mixture(
             title=f"{target} from a mixture of {len(sources)} experts, k = {shape['k']}",
             recipe=recipe,
             scaling=scaling,
-            split=split,
             graph=sketch.recipe,
             per_unit=per_unit,
         ),

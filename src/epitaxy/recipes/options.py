@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.errors import InputError, once, suggestion
 from epitaxy.core.parsing import parse_yaml, read_yaml
 from epitaxy.models.limits import check_size
 from epitaxy.models.training_recipe import TrainingRecipe
@@ -122,18 +122,18 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     {'schedule': 'cosine', 'patience': 20}
 
     Raises:
-        InputError: a text has no ``=``, or its value is not YAML.
+        InputError: a text has no ``=``, its value is not YAML, or a key comes twice.
     """
-    settings = {}
+    settings = []
     for text in assignments:
         key, equals, value = text.partition("=")
         try:
-            settings[key.strip()] = parse_yaml(value, scientific=True)
+            settings.append((key.strip(), parse_yaml(value, scientific=True)))
         except ValueError:
             equals = ""
         if not equals:
             raise InputError(f"A setting is written KEY=VALUE, but {text!r} came.")
-    return settings
+    return once(settings, "setting")
 
 
 def training_configs(

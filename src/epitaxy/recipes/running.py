@@ -23,15 +23,15 @@ from epitaxy.core.hashing import content_hash
 from epitaxy.evaluation.predicting import BATCH, predict_loader, prediction_frame
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models.property_model import PropertyModel
-from epitaxy.recipes.data import PARTS, Labelled, write_dropped
+from epitaxy.recipes.data import PARTS, Labelled, composition_groups, write_dropped
 from epitaxy.recipes.workspace import PUBLISHED, is_finished, read_config, workspace
 from epitaxy.reports.run_report import write_run_report
-from epitaxy.results.metrics import metrics, rescaled
+from epitaxy.results.metrics import FILE, metrics, read_metrics, rescaled
 from epitaxy.results.predictions import read_predictions, write_predictions
 from epitaxy.training.caching import cache_prefix
 from epitaxy.training.config import TrainingConfig
 from epitaxy.training.loop import Job, fit
-from epitaxy.training.losses import learned_weights, make_loss
+from epitaxy.training.losses import SQUARED, learned_weights, make_loss
 from epitaxy.training.optimisers import make_optimiser
 from epitaxy.training.resume import FILE as RESUME_FILE
 from epitaxy.training.threads import threads_for
@@ -77,7 +77,6 @@ def common_settings(
     title: str,
     recipe: str,
     scaling: str,
-    split: Any,
     graph: GraphRecipe,
     per_unit: dict[str, float],
 ) -> dict[str, Any]:
@@ -89,7 +88,6 @@ def common_settings(
         title: title of the report.
         recipe: name of the training recipe.
         scaling: of the target.
-        split: as given; a split that has no name is called ``given``.
         graph: what the crystals are turned into.
         per_unit: physical units per unit of a paper, see `read_targets`.
     """
@@ -99,7 +97,7 @@ def common_settings(
         "target": list(data.specs),
         "recipe": recipe,
         "scaling": scaling,
-        "split": str(split) if isinstance(split, str | Path) else "given",
+        "split": data.split_name,
         "graph": graph.model_dump(mode="json"),
         "properties": {n: s.model_dump(mode="json") for n, s in data.specs.items()},
         **({PUBLISHED: per_unit} if per_unit else {}),
@@ -110,8 +108,10 @@ def describe(data: Labelled, settings: dict[str, Any], training: TrainingConfig)
     """Return the resolved configuration that goes into config.yaml."""
     parts = {part: list(getattr(data.split, part)) for part in PARTS}
     labels = {name: content_hash(data.table.values[name]) for name in data.specs}
+    drawn = {"group_by": data.split.grouped_by} if data.split.grouped_by else {}
     return {
         **settings,
+        **drawn,
         "training": training.model_dump(mode="json"),
         "hashes": {"structures": data.table.hash, "labels": labels, "split": content_hash(parts)},
         "rows": {part: len(ids) for part, ids in parts.items()},
@@ -142,7 +142,7 @@ def execute(
         model, plan = build(scalers)
         (folder / "plan.csv").write_text(plan_csv(model, plan), encoding="utf-8")
         _train(data, scalers, model, plan, training=training, folder=folder)
-        _score(data, scalers, model, folder)
+        _score(data, scalers, model, folder, training.loss in SQUARED)
         data.learned().write(folder)
         (folder / RESUME_FILE).unlink(missing_ok=True)
     return _opened(out, config)
@@ -172,7 +172,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def _opened(folder: Path, config: dict[str, Any]) -> Run:
-    found = metrics(read_predictions(folder / "predictions.parquet"))
+    found = read_metrics(folder)
     units: dict[str, float] = config.get(PUBLISHED, {})
     published = {
         part: {name: rescaled(numbers[name], units[name]) for name in units if name in numbers}
@@ -246,7 +246,11 @@ def cacheable(model: PropertyModel, plan: TransferPlan, training: TrainingConfig
 
 
 def _score(
-    data: Labelled, scalers: dict[str, TargetScaler], model: PropertyModel, folder: Path
+    data: Labelled,
+    scalers: dict[str, TargetScaler],
+    model: PropertyModel,
+    folder: Path,
+    squared: bool,
 ) -> None:
     """Write predictions, metrics, model, dropped rows and report."""
     frames = []
@@ -261,7 +265,8 @@ def _score(
         frames.append(prediction_frame(data.specs, ids, part, values, labels))
     predictions = pd.concat(frames, ignore_index=True)
     write_predictions(predictions, folder / "predictions.parquet")
-    write_json(folder / "metrics.json", metrics(predictions))
+    numbers = metrics(predictions, groups=composition_groups(data.table), squared=squared)
+    write_json(folder / FILE, numbers)
     save_model(model, folder)
     if data.dropped:
         write_dropped(folder / "dropped.csv", data.dropped)

@@ -25,6 +25,7 @@ from epitaxy.recipes.options import (
 )
 from epitaxy.recipes.running import Run, as_list, common_settings, describe, execute
 from epitaxy.recipes.workspace import run_folder
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.selecting import Rows
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -41,6 +42,7 @@ def train(
     *,
     model: str = "cgcnn",
     split: str | Path | Split | Mapping[str, Sequence[str]] = "random",
+    group_by: str = AUTO,
     unit: str | None = None,
     transform: str | None = None,
     recipe: str = "default",
@@ -64,7 +66,9 @@ def train(
             stands for all, ``gap_*`` for those that fit.
         out: run folder to write.
         model: name of the architecture.
-        split: see `resolve_split`; ``random`` groups by formula and uses the seed of the run.
+        split: see `resolve_split`; ``random`` uses the seed of the run.
+        group_by: what stays together where rows are drawn: ``auto``, ``formula``, ``system``,
+            ``prototype``, ``structure``, ``none`` or a column, see `choose_grouping`.
         unit: unit of the target, where the data does not say it.
         transform: identity, log or log1p: scale on which the target is learned.
         recipe: how the architecture is trained: ``default``, or ``published`` for the settings of
@@ -98,9 +102,9 @@ def train(
     head_config = with_defaults(kind.default_head, {**chosen.head, **read_settings(head)}, "head")
     shape = keywords(kind, {**chosen.encoder, **read_settings(encoder)}, f"{model} encoder")
     scaling = scaling or chosen.scaling
-    table, per_unit = read_targets(read, names, units, unit=unit, transform=transform)
+    table, per_unit = read_targets(read, names, units, group_by, unit=unit, transform=transform)
     table = without_rows(table, exclude_rows, exclude_like)
-    labelled = prepare(table, names, split, graphs, seed=config_for(1).seed)
+    labelled = prepare(table, names, split, group_by, graphs, seed=config_for(1).seed)
     config = config_for(len(labelled.ids("train")))
 
     def build(scalers: dict[str, TargetScaler]) -> tuple[PropertyModel, TransferPlan]:
@@ -116,7 +120,6 @@ def train(
             title=f"{model} from scratch: {', '.join(names)}",
             recipe=recipe,
             scaling=scaling,
-            split=split,
             graph=graphs,
             per_unit=per_unit,
         ),

@@ -31,15 +31,19 @@ logger = logging.getLogger("epitaxy")
 CONFIG = "config.yaml"
 HASH = "hash"
 PUBLISHED = "published_units"
-UNHASHED = {HASH, "versions", "data", "recipe", PUBLISHED}
+UNHASHED = {HASH, "versions", "data", "recipe", "deadline_seconds", PUBLISHED}
 """What may differ between two descriptions of one run."""
 NEEDED = {MARKER, CONFIG, "history.csv", RESUME_FILE, "logs"}
 """From this an interrupted run continues."""
 
 
-def config_hash(config: dict[str, Any]) -> str:
-    """Return the hash by which an interrupted or finished run is recognised."""
-    return content_hash({k: v for k, v in config.items() if k not in UNHASHED})
+def config_hash(config: dict[str, Any], without: Collection[str] = ()) -> str:
+    """Return the hash by which an interrupted or finished run is recognised.
+
+    ``without`` names further settings that are not looked at.
+    """
+    left_out = {*UNHASHED, *without}
+    return content_hash({k: v for k, v in config.items() if k not in left_out})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -91,19 +95,23 @@ def is_finished(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
 
 @contextmanager
 def workspace(
-    out: Path, config: dict[str, Any], *, keep: Collection[str] = NEEDED
+    out: Path,
+    config: dict[str, Any],
+    *,
+    keep: Collection[str] = NEEDED,
+    may_differ: Collection[str] = (),
 ) -> Iterator[Path]:
     """Give the folder in which to work; it becomes ``out`` when the block succeeds.
 
     A folder left by a killed run of the same configuration is handed out again with the files and
     folders called as in ``keep``, so that the run continues; one of another configuration is
-    emptied.
+    emptied. Settings in ``may_differ`` may have changed: what is kept does not depend on them.
 
     Raises:
         InputError: another process works on the same output, or the disk cannot be written.
     """
     out = Path(os.path.realpath(out))  # a link stays, and what it leads to is replaced
-    folder = out.with_name(f".{out.name}.unfinished")
+    folder = unfinished(out)
     with readable_disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.with_name(f".{out.name}.lock").open("w") as lock:
@@ -113,7 +121,7 @@ def workspace(
                 raise InputError(
                     f"Another process is writing {str(out)!r}; wait for it or give another folder."
                 ) from None
-            _prepare(folder, config, keep)
+            _prepare(folder, config, keep, may_differ)
             yield folder
             protect(folder)
             check_output_folder(out)  # somebody may have put something there meanwhile
@@ -121,10 +129,22 @@ def workspace(
             Path(lock.name).unlink(missing_ok=True)
 
 
-def _prepare(folder: Path, config: dict[str, Any], keep: Collection[str]) -> None:
-    stamp = config_hash(config)
+def unfinished(out: Path) -> Path:
+    """Return the folder in which a run for ``out`` is in progress, or was interrupted."""
+    real = Path(os.path.realpath(out))
+    return real.with_name(f".{real.name}.unfinished")
+
+
+def _prepare(
+    folder: Path, config: dict[str, Any], keep: Collection[str], may_differ: Collection[str]
+) -> None:
     check_output_folder(folder)
-    if folder.exists() and read_config(folder).get(HASH) != stamp:
+    found = read_config(folder)
+    stamp = config_hash(config)
+    same = found.get(HASH) == stamp
+    if may_differ and not same:
+        same = config_hash(found, may_differ) == config_hash(config, may_differ)
+    if folder.exists() and not same:
         shutil.rmtree(folder)
     if folder.exists():
         logger.info("Continuing the interrupted run in %s.", folder)
@@ -134,7 +154,8 @@ def _prepare(folder: Path, config: dict[str, Any], keep: Collection[str]) -> Non
                 path.unlink()
             elif path.name not in keep:
                 shutil.rmtree(path)
-        return
-    folder.mkdir()
+        if found[HASH] == stamp:
+            return
+    folder.mkdir(exist_ok=True)
     (folder / MARKER).touch()
     write_text(folder / CONFIG, yaml.safe_dump({**config, HASH: stamp}, sort_keys=False))

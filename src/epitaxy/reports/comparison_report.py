@@ -12,10 +12,10 @@ from epitaxy.reports.figures.comparison import comparison
 from epitaxy.reports.numbers import interval_text, p_text, with_unit, words
 from epitaxy.reports.page import page_figure, write_page
 from epitaxy.reports.run_files import RunFiles, read_run
-from epitaxy.results.comparison import Comparison, paired_rows
+from epitaxy.results.comparison import Comparison, Interval, paired_rows
 
 CAPTION = (
-    "Left: mean absolute errors with 95 % bootstrap intervals. Right: both predictions of every "
+    "Left: mean absolute errors with 95 % intervals. Right: both predictions of every "
     "crystal, joined by a line."
 )
 SURE = 0.05
@@ -55,6 +55,7 @@ def write_comparison_report(
         names=_names(first, second),
         split=split,
         property_name=property_name,
+        intervals=(_interval(first, split, property_name), _interval(second, split, property_name)),
     )
 
 
@@ -66,6 +67,7 @@ def write_prediction_report(
     names: tuple[str, str],
     split: str = "test",
     property_name: str | None = None,
+    intervals: tuple[Interval, Interval] = (None, None),
 ) -> Path:
     """Compare two tables of predictions, of all folds of a cross-validation, say.
 
@@ -76,6 +78,7 @@ def write_prediction_report(
         names: what the two are called.
         split: which rows count.
         property_name: which property; None for the only one.
+        intervals: of both errors, as their runs have them; computed where None.
 
     Returns:
         The path of ``comparison.html``.
@@ -84,8 +87,10 @@ def write_prediction_report(
         InputError: the two are not about the same crystals, or ``out`` is not ours to write.
     """
     pairs = paired_rows(first, second, split=split, property_name=property_name)
-    found = Comparison.of(pairs)
-    figure = comparison(first, second, names=names, split=split, property_name=property_name)
+    found = Comparison.of(pairs, intervals)
+    figure = comparison(
+        first, second, names=names, split=split, property_name=property_name, found=found
+    )
     with atomic_folder(out) as folder:
         drawn = page_figure(figure, folder / "comparison.png", pairs, CAPTION)
         write_page(
@@ -98,6 +103,12 @@ def write_prediction_report(
             figure=drawn,
         )
     return Path(out) / "comparison.html"
+
+
+def _interval(run: RunFiles, split: str, name: str | None) -> Interval:
+    numbers = run.metrics.get(split, {})
+    found = numbers.get(name or next(iter(numbers), ""), {}).get("mae_interval")
+    return found and (found[0], found[1])
 
 
 def _refuse_nesting(out: str | Path, *runs: RunFiles) -> None:

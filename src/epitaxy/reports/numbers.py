@@ -47,7 +47,7 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def interval_text(interval: tuple[float, float] | None, unit: str, digits: int = 3) -> str:
+def interval_text(interval: Sequence[float] | None, unit: str, digits: int = 3) -> str:
     """Write an interval in words.
 
     >>> interval_text((0.1, 0.2), "eV")

@@ -11,9 +11,9 @@ import pandas as pd
 
 from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
-from epitaxy.core.parsing import read_json, read_yaml
+from epitaxy.core.parsing import read_yaml
 from epitaxy.results.history import read_history
-from epitaxy.results.metrics import metrics
+from epitaxy.results.metrics import read_metrics
 from epitaxy.results.predictions import read_predictions
 
 
@@ -24,7 +24,7 @@ class RunFiles:
     folder: Path
     predictions: pd.DataFrame
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    """As in ``metrics.json``, computed from the predictions when that file is absent."""
+    """As in ``metrics.json``, see `read_metrics`."""
     config: Mapping[str, Any]
     history: pd.DataFrame | None
     dropped: pd.DataFrame | None
@@ -65,25 +65,13 @@ def read_run(folder: str | Path) -> RunFiles:
     return RunFiles(
         folder=folder,
         predictions=predictions,
-        metrics=_read_metrics(folder / "metrics.json") or metrics(predictions),
+        metrics=read_metrics(folder),
         config=_read_config(folder / "config.yaml"),
         history=read_history(history) if history.is_file() else None,
         dropped=_read_table(folder / "dropped.csv", needed=("id", "reason")),
         plan=_read_table(folder / "plan.csv"),
         gate=_read_table(folder / "gate.csv", needed=("expert", "weight")),
     )
-
-
-def _read_metrics(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    verified(path)
-    try:
-        return read_json(path)
-    except ValueError as error:
-        raise InputError(
-            f"The file {str(path)!r} is not JSON; remove it and the numbers are computed again."
-        ) from error
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

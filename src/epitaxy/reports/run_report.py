@@ -9,17 +9,25 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from epitaxy.reports.baseline import rough_figure, verdict_of
 from epitaxy.reports.figures.error_distribution import absolute_errors, error_distribution
 from epitaxy.reports.figures.learning_curve import learning_curve
 from epitaxy.reports.figures.parity import parity
 from epitaxy.reports.figures.split_distribution import split_distribution
+from epitaxy.reports.numbers import words
 from epitaxy.reports.page import PageFigure, page_figure, sortable, write_page
 from epitaxy.reports.run_files import RunFiles, read_run
 from epitaxy.results.history import OF_PROPERTY, best_epoch
-from epitaxy.results.metrics import bounds_coverage, mae_interval, mean_baseline_mae
+from epitaxy.results.metrics import bounds_coverage
 from epitaxy.results.predictions import select_property
 
-SPLIT_WORDS = {"test": "Test", "val": "Validation", "train": "Training", "new": "New"}
+SPLIT_WORDS = {
+    "test": "Test",
+    "other": "Other held-out",
+    "val": "Validation",
+    "train": "Training",
+    "new": "New",
+}
 """Splits in the order of the tables."""
 
 MOST_DROPPED = 100
@@ -52,8 +60,12 @@ class Section(NamedTuple):
     split: str | None
     """The split of the headline: test, or the next best one; None when nothing is known."""
     numbers: Mapping[str, Any] | None
-    interval: tuple[float, float] | None
+    verdict: str | None
+    """That the median is not beaten."""
+    rough: str
+    """That the numbers come from few rows; empty where they do not."""
     baseline: float | None
+    """Error of the median of the training values."""
     coverage: tuple[float, int] | None
     figures: tuple[PageFigure, ...]
     worst: list[Mapping[str, Any]]
@@ -62,7 +74,8 @@ class Section(NamedTuple):
 def write_run_report(run_folder: str | Path) -> Path:
     """Write ``figures/*.png`` (each with a CSV of its data) and ``report.html`` of a run.
 
-    The page has the test error in words with its 95 % interval, a parity plot per split, the
+    The page says first where the median is not beaten. It has the test error in words with its 95 %
+    interval, a parity plot per split, the
     learning curve, the table of metrics, the largest errors, what was dropped and why, the gate of
     a mixture, the transfer plan, the configuration and the provenance. Files that are optional may
     be absent; ``predictions.parquet`` must be there.
@@ -103,14 +116,18 @@ def _section(run: RunFiles, name: str) -> Section:
     rows = select_property(run.predictions, name)
     scored = [split for split in SPLIT_WORDS if name in run.metrics.get(split, {})]
     split = scored[0] if scored else None
+    numbers = run.metrics[split][name] if split else None
+    # Below the training error the median of the training values is no yardstick.
+    judged = numbers if split in ("test", "val") else None
+    called = words(name) if len(run.properties) > 1 else ""
     return Section(
         name=name,
         unit=str(rows["unit"].iloc[0]),
         split=split,
-        numbers=run.metrics[split][name] if split else None,
-        interval=mae_interval(rows, split) if split else None,
-        # Below the training error the mean of the training values is no yardstick.
-        baseline=mean_baseline_mae(rows, split) if split in ("test", "val") else None,
+        numbers=numbers,
+        verdict=verdict_of(judged, called) if judged else None,
+        rough=" ".join(rough_figure(judged)) if judged else "",
+        baseline=judged["baseline_mae"] if judged else None,
         coverage=bounds_coverage(rows, split) if split else None,
         figures=_property_figures(run, rows, name) if rows["y_true"].notna().any() else (),
         worst=_worst(rows, split) if split else [],

@@ -96,6 +96,7 @@ SPLIT_SERIES = {
     "train": Series("training", PALE, "o", filled=False, line=":"),
     "val": Series("validation", AMBER, "s", filled=False, line="--"),
     "test": Series("test", BLUE, "o", filled=True, line="-"),
+    "other": Series("other held-out", VERMILLION, "^", filled=False, line="-"),
     "new": Series("new", GREEN, "D", filled=True, line="-."),
 }
 """How the splits look everywhere."""

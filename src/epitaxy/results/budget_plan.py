@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.bootstrap import LEVEL
 from epitaxy.results.budget import Economy, Purchase, confidence, verdict
 from epitaxy.results.budget_slopes import Slopes
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.scaling import Interval
 from epitaxy.results.scaling_answers import REACH
 from epitaxy.results.scaling_resampling import percentiles

@@ -9,7 +9,7 @@ import numpy as np
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.seeds import generator
-from epitaxy.results.bootstrap import RESAMPLES
+from epitaxy.results.intervals import RESAMPLES
 from epitaxy.results.scaling_lines import (
     FittedLine,
     FittedSurface,

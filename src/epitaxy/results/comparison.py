@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.bootstrap import mean_interval
+from epitaxy.results.intervals import difference, score
 from epitaxy.results.predictions import known_rows, select_property
 
+Interval = tuple[float, float] | None
 SAME_TRUTH = 1e-5
 """Share of the largest value by which true values may differ (one was single precision)."""
 
@@ -37,21 +38,30 @@ class Comparison:
     change_percent: float | None
     """``100 * (mae_second - mae_first) / |mae_first|``; None when the first MAE is 0."""
     change_interval: tuple[float, float] | None
-    """95 % paired bootstrap interval of ``change`` in ``unit``; None when n < 2."""
+    """95 % paired interval of ``change`` in ``unit`` (`intervals.difference`); None when n < 2."""
     p_value: float
     """Two-sided Wilcoxon signed-rank test on the paired absolute errors."""
+    intervals: tuple[Interval, Interval] = (None, None)
+    """95 % intervals of both errors in ``unit``."""
 
     @classmethod
-    def of(cls, pairs: pd.DataFrame, *, seed: int = 0) -> Comparison:
-        """Compare the two models of a frame that `paired_rows` made."""
+    def of(
+        cls, pairs: pd.DataFrame, intervals: tuple[Interval, Interval] = (None, None)
+    ) -> Comparison:
+        """Compare the two models of a frame that `paired_rows` made.
+
+        Args:
+            pairs: the frame.
+            intervals: of both errors, as their runs have them; computed where None.
+        """
         from scipy.stats import wilcoxon
 
         errors_first, errors_second = (errors.to_numpy() for errors in _paired_errors(pairs))
-        difference = errors_second - errors_first
+        changes = errors_second - errors_first
         mae_first, mae_second = float(errors_first.mean()), float(errors_second.mean())
         change = mae_second - mae_first
         # Pairs without a difference say nothing about its sign (Wilcoxon's own treatment).
-        decided = difference[difference != 0]
+        decided = changes[changes != 0]
         return cls(
             property=str(pairs["property"].iloc[0]),
             unit=str(pairs["unit"].iloc[0]),
@@ -61,7 +71,11 @@ class Comparison:
             mae_second=mae_second,
             change=change,
             change_percent=100 * change / abs(mae_first) if mae_first else None,
-            change_interval=mean_interval(difference, seed=seed),
+            intervals=(
+                intervals[0] or score(errors_first).known,
+                intervals[1] or score(errors_second).known,
+            ),
+            change_interval=difference(errors_second, errors_first).known,
             p_value=float(wilcoxon(decided).pvalue) if len(decided) else 1.0,
         )
 
@@ -134,7 +148,6 @@ def compare(
     *,
     split: str = "test",
     property_name: str | None = None,
-    seed: int = 0,
 ) -> Comparison:
     """Compare two models on the crystals of ``split`` whose true value is known.
 
@@ -149,14 +162,11 @@ def compare(
         second: predictions of the candidate, for the same ids.
         split: which rows count.
         property_name: which property; None for the only one.
-        seed: of the bootstrap.
 
     Raises:
         InputError: the two frames are not about the same crystals, values and unit.
     """
-    return Comparison.of(
-        paired_rows(first, second, split=split, property_name=property_name), seed=seed
-    )
+    return Comparison.of(paired_rows(first, second, split=split, property_name=property_name))
 
 
 def compare_trials(
@@ -165,7 +175,6 @@ def compare_trials(
     *,
     split: str = "test",
     property_name: str | None = None,
-    seed: int = 0,
 ) -> tuple[float, tuple[float, float] | None]:
     """Compare two ways of training by pairs of models, one of each way per trial.
 
@@ -174,7 +183,6 @@ def compare_trials(
         second: predictions of the candidate for the same trials.
         split: which rows count.
         property_name: which property; None for the only one.
-        seed: of the bootstrap.
 
     Returns:
         Mean change of the absolute error from first to second in physical units, and its 95 %
@@ -190,4 +198,5 @@ def compare_trials(
         errors_first, errors_second = _paired_errors(pairs.set_index("id"))
         changes.append(errors_second - errors_first)
     change = pd.concat(changes, axis=1).mean(axis=1).to_numpy()
-    return float(change.mean()), mean_interval(change, seed=seed)
+    found = difference(change, np.zeros(len(change)))
+    return found.mae, found.known

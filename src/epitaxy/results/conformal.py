@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 
 FLOOR = 0.1
 """Smallest spread that counts, as a share of the median spread: ensembles that agree by chance

@@ -1,42 +1,120 @@
-"""Errors of predictions, in physical units."""
+"""Errors of predictions, in physical units, with their intervals and baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from epitaxy.results.bootstrap import mean_interval
-from epitaxy.results.predictions import SPLITS, known_rows
+from epitaxy.core.checksums import verified
+from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import read_json
+from epitaxy.results.intervals import difference, score
+from epitaxy.results.predictions import SPLITS, known_rows, read_predictions
+
+FILE = "metrics.json"
+Metrics = dict[str, dict[str, dict[str, Any]]]
+"""Split -> property -> numbers."""
+SCALED = (
+    "mae",
+    "rmse",
+    "mae_interval",
+    "baseline_mae",
+    "baseline_change",
+    "mean_baseline_mae",
+)
+"""Numbers in the unit of the property."""
 
 
-def metrics(predictions: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+def metrics(
+    predictions: pd.DataFrame,
+    *,
+    groups: Mapping[str, str] | None = None,
+    n_folds: int | None = None,
+    baseline: Mapping[str, float] | None = None,
+    squared: bool = False,
+) -> Metrics:
     """Compute what ``metrics.json`` holds: split -> property -> numbers.
 
     Over the n rows whose true value y is known, with predictions p and mean true value ȳ:
 
     - ``mae`` = Σ|p - y| / n and ``rmse`` = √(Σ(p - y)² / n), both in ``unit``;
     - ``r2`` = 1 - Σ(p - y)² / Σ(y - ȳ)², None when n < 2 or all y are equal;
-    - ``n`` counts these rows. A split or property without any known value is left out.
+    - ``n`` counts these rows, ``n_groups`` the groups in which they are. A split or property
+      without any known value is left out;
+    - ``mae_interval``: 95 % interval of ``mae`` (`intervals.score`), None of a single group;
+    - ``baseline_mae``: mean absolute error of always predicting the median of the training values,
+      and ``baseline_change``: 95 % interval of ``mae - baseline_mae``. None where no training value
+      is known;
+    - ``mean_baseline_mae``: that of always predicting their mean.
+
+    Args:
+        predictions: as in ``predictions.parquet``.
+        groups: id -> what is drawn together, its composition say; single rows when left out.
+        n_folds: see `intervals.score`.
+        baseline: id -> what the constant predicts, where the split ``train`` of ``predictions``
+            does not tell; of one property.
+        squared: whether the training minimised squares, so that the mean is a baseline too.
 
     >>> from epitaxy.results.predictions import make_predictions
     >>> frame = make_predictions(ids=["a", "b"], property_name="gap", split="test",
     ...                          y_true=[1.0, 3.0], y_pred=[1.5, 3.5], unit="eV")
-    >>> metrics(frame)
-    {'test': {'gap': {'mae': 0.5, 'rmse': 0.5, 'r2': 0.75, 'n': 2, 'unit': 'eV'}}}
+    >>> found = metrics(frame, baseline={"a": 2.0, "b": 2.0})["test"]["gap"]
+    >>> found["mae"], found["mae_interval"], found["baseline_mae"], found["r2"]
+    (0.5, [0.5, 0.5], 1.0, 0.75)
     """
-    result: dict[str, dict[str, dict[str, Any]]] = {}
+    result: Metrics = {}
     for split in SPLITS:
         for name in predictions["property"].unique():
             rows = known_rows(predictions, split, name)
-            if len(rows):
-                result.setdefault(split, {})[str(name)] = _numbers(rows)
+            if rows.empty:
+                continue
+            train = known_rows(predictions, "train", name)["y_true"].to_numpy()
+            numbers = plain_numbers(rows)
+            ids = rows["id"].tolist()
+            of = None if groups is None else [groups[one] for one in ids]
+            numbers["n_groups"] = len(rows if of is None else set(of))
+            constant = None
+            if baseline is not None:
+                constant = np.array([baseline[one] for one in ids])
+            elif len(train):
+                constant = np.full(len(rows), np.median(train))
+            numbers |= _how_sure(rows, constant, of, n_folds)
+            if squared and len(train):
+                mean = np.abs(rows["y_true"].to_numpy() - train.mean()).mean()
+                numbers["mean_baseline_mae"] = float(mean)
+            result.setdefault(split, {})[str(name)] = numbers
     return result
 
 
-def _numbers(rows: pd.DataFrame) -> dict[str, Any]:
+def read_metrics(folder: str | Path) -> Metrics:
+    """Return ``metrics.json`` of a run folder.
+
+    Where it is missing, or was written before errors had intervals, the numbers are those of
+    ``predictions.parquet``, each row its own group.
+
+    Raises:
+        InputError: a file is damaged or cannot be understood.
+    """
+    path = verified(Path(folder) / FILE)
+    try:
+        found: Metrics = read_json(path) if path.is_file() else {}
+        numbers = [one for properties in found.values() for one in properties.values()]
+        if numbers and all("mae_interval" in one for one in numbers):
+            return found
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"The file {str(path)!r} is not JSON with errors; remove it and the numbers are "
+            "computed again."
+        ) from error
+    return metrics(read_predictions(Path(folder) / "predictions.parquet"))
+
+
+def plain_numbers(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return ``mae``, ``rmse``, ``r2``, ``n`` and ``unit`` of rows of one property."""
     y, p = rows["y_true"].to_numpy(), rows["y_pred"].to_numpy()
     squares = float(((p - y) ** 2).sum())
     spread = float(((y - y.mean()) ** 2).sum())
@@ -51,32 +129,37 @@ def _numbers(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _how_sure(
+    rows: pd.DataFrame,
+    constant: np.ndarray | None,
+    groups: list[str] | None,
+    n_folds: int | None,
+) -> dict[str, Any]:
+    """Return the interval of the error, and what a constant, (n,), would have."""
+    y = rows["y_true"].to_numpy()
+    errors = np.abs(rows["y_pred"].to_numpy() - y)
+    interval = score(errors, groups, n_folds).known
+    if constant is None:
+        told: dict[str, Any] = {"baseline_mae": None, "baseline_change": None}
+    else:
+        others = np.abs(constant - y)
+        change = difference(errors, others, groups, n_folds).known
+        told = {"baseline_mae": float(others.mean()), "baseline_change": change and list(change)}
+    return {"mae_interval": interval and list(interval), **told}
+
+
 def rescaled(numbers: Mapping[str, Any], units: float) -> dict[str, Any]:
     """Return the numbers of one property on a scale of which 1.0 is ``units`` physical units.
 
-    >>> rescaled({"mae": 0.5, "rmse": 1.0, "r2": 0.75, "n": 2, "unit": "eV"}, 2.0)
-    {'mae': 0.25, 'rmse': 0.5, 'r2': 0.75, 'n': 2, 'unit': '2 eV'}
+    >>> rescaled({"mae": 0.5, "mae_interval": [0.4, 0.6], "r2": 0.75, "n": 2, "unit": "eV"}, 2.0)
+    {'mae': 0.25, 'mae_interval': [0.2, 0.3], 'r2': 0.75, 'n': 2, 'unit': '2 eV'}
     """
-    changed = {key: numbers[key] / units for key in ("mae", "rmse")}
+    changed = {
+        key: [end / units for end in value] if isinstance(value, list) else value / units
+        for key, value in numbers.items()
+        if key in SCALED and value is not None
+    }
     return {**numbers, **changed, "unit": f"{units:.6g} {numbers['unit']}".rstrip()}
-
-
-def mae_interval(
-    predictions: pd.DataFrame, split: str, property_name: str | None = None, *, seed: int = 0
-) -> tuple[float, float] | None:
-    """95 % bootstrap interval of the mean absolute error, in the unit of the property.
-
-    The crystals are drawn with replacement (see `bootstrap.mean_interval`): the interval says how
-    much the MAE would vary with other test crystals of the same kind, not with another training.
-
-    Returns:
-        Lower and upper end, or None with fewer than two known values.
-
-    Raises:
-        InputError: the property is not in the frame.
-    """
-    rows = known_rows(predictions, split, property_name)
-    return mean_interval((rows["y_pred"] - rows["y_true"]).abs().to_numpy(), seed=seed)
 
 
 def bounds_coverage(
@@ -92,18 +175,3 @@ def bounds_coverage(
         return None
     inside = (rows["y_lower"] <= rows["y_true"]) & (rows["y_true"] <= rows["y_upper"])
     return float(inside.mean()), len(rows)
-
-
-def mean_baseline_mae(
-    predictions: pd.DataFrame, split: str, property_name: str | None = None
-) -> float | None:
-    """MAE on ``split`` of always answering the mean of the training values.
-
-    A model is worth something only as far as it beats this number. None when the training or the
-    scored rows have no known value.
-    """
-    train = known_rows(predictions, "train", property_name)
-    rows = known_rows(predictions, split, property_name)
-    if train.empty or rows.empty:
-        return None
-    return float((rows["y_true"] - train["y_true"].mean()).abs().mean())

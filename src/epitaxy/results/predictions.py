@@ -20,8 +20,9 @@ NUMBER_COLUMNS = ("y_true", "y_pred", "y_lower", "y_upper")
 COLUMNS = ("id", "property", "split", "y_true", "y_pred", "y_lower", "y_upper", "unit")
 """Columns of ``predictions.parquet``; all numbers are in the physical unit of their row."""
 
-SPLITS = ("train", "val", "test", "new")
-"""Names a row's split may have; ``new`` is a crystal that no split contains."""
+SPLITS = ("train", "val", "test", "other", "new")
+"""Names a row's split may have; ``other`` is held out like ``test``, but a crystal of another kind
+than those to be predicted; ``new`` is a crystal that no split contains."""
 
 USER_COLUMNS = ("id", "property", "y_pred", "y_lower", "y_upper", "unit")
 """Columns of the file that a user gets for new crystals."""

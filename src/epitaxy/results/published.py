@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from epitaxy.core.errors import InputError, suggestion
 from epitaxy.core.parsing import read_yaml
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.rules import Rules
 from epitaxy.results.summary import ABOUT, summary
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.seeds import generator
-from epitaxy.results.bootstrap import LEVEL, RESAMPLES
+from epitaxy.results.intervals import LEVEL, RESAMPLES
 
 Interval = tuple[float, float]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.seeds import generator
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.scaling import Band, LogLine, SizeFor, exponential
 from epitaxy.results.scaling_resampling import percentiles
 

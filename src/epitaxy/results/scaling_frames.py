@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.scaling_answers import (
     REACH,
     crossings_frame,

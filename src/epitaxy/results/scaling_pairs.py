@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.scaling import Interval, LogLine, exponential
 from epitaxy.results.scaling_resampling import unbounded
 

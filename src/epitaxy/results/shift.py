@@ -12,7 +12,7 @@ import numpy as np
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.seeds import generator
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 
 ORDERS = 50
 """Highest order of the central moments (Chang 2022)."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from epitaxy.core.errors import InputError
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 
 ROUNDING = 1e-12
 """Relative spread of equal differences."""

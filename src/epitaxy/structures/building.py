@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ RESERVED = frozenset({"id", "row", "lattice", "atomic_numbers", "frac_coords"})
 """Columns of a table file that are never properties."""
 UNNAMED = "unnamed"
 """How names begin that stand for an empty header; pandas writes its row numbers that way."""
+LONGEST_TEXT = 100
+"""Characters that are kept of an entry of a column of texts."""
 TRUTH = {"true": 1.0, "false": 0.0}
 SMALLEST_VOLUME = 1e-3
 """Å^3; a cell below this is flat."""
@@ -50,8 +52,6 @@ class Reading:
     """Sentences for the log."""
     unnamed: bool = False
     """The only property has a made-up name, because the file has no header."""
-    text_columns: Mapping[str, str] = field(default_factory=dict)
-    """Columns that hold words instead of numbers, each with an example."""
 
     def noted(self, note: str) -> Reading:
         """Return the same reading with one more note."""
@@ -103,32 +103,38 @@ def to_number(value: Any) -> float | None:
 
 def numeric_columns(
     columns: Mapping[str, Sequence[Any]],
-) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
     """Sort raw columns into properties and texts.
 
     A column is a property when at least one entry is a number, or when all are missing; words in a
     property column count as missing.
 
     Returns:
-        ``(values, texts, notes)``: name -> (B,) float64 with NaN where not known; name -> example
-        of a text column; one sentence per column with missing or unreadable entries.
+        ``(values, texts, notes)``: name -> (B,) float64 with NaN where not known; name -> (B,) str,
+        empty where not known; one sentence per column with missing or unreadable entries.
     """
     values, texts, notes = {}, {}, []
     for name, raw in columns.items():
         if name in RESERVED or name.lower().startswith(UNNAMED):
             continue
         numbers = [to_number(v) for v in raw]
-        words = [v for v, n in zip(raw, numbers, strict=True) if n is None]
+        pairs = list(zip(raw, numbers, strict=True))
+        words = [v for v, n in pairs if n is None]
         column = np.array([math.nan if n is None else n for n in numbers])
         missing = int(np.isnan(column).sum())
         if words and missing == len(column):
-            texts[name] = str(words[0])[:40]
+            texts[name] = text_column("" if n is not None else v for v, n in pairs)
             continue
         values[name] = column
         if missing:
             example = f", for example {str(words[0])[:40]!r}" if words else ""
             notes.append(f"Column {name!r}: {missing} of {len(column)} values missing{example}.")
     return values, texts, notes
+
+
+def text_column(entries: Iterable[Any]) -> np.ndarray:
+    """Return entries as texts, (B,) dtype object, of at most `LONGEST_TEXT` characters."""
+    return np.array([str(entry)[:LONGEST_TEXT] for entry in entries], dtype=object)
 
 
 class TableBuilder:
@@ -180,9 +186,10 @@ class TableBuilder:
             atomic_numbers=np.concatenate(empty[0] + [c.atomic_numbers for c in self.crystals]),
             frac_coords=np.concatenate(empty[1] + [c.frac_coords for c in self.crystals]),
             values=values,
+            texts=texts,
             dropped=self.dropped,
         )
-        return Reading(table, (*notes, *value_notes), unnamed=unnamed, text_columns=texts)
+        return Reading(table, (*notes, *value_notes), unnamed=unnamed)
 
 
 def pack(
@@ -195,6 +202,7 @@ def pack(
     atomic_numbers: np.ndarray,
     frac_coords: np.ndarray,
     values: Mapping[str, np.ndarray],
+    texts: Mapping[str, np.ndarray] | None = None,
     properties: Mapping[str, PropertySpec] | None = None,
     dropped: Sequence[Dropped] = (),
 ) -> StructureTable:
@@ -222,6 +230,7 @@ def pack(
         ).astype(np.uint8),
         frac_coords=frac_coords,
         values=dict(values),
+        texts=dict(texts or {}),
         properties=specs | dict(properties or {}),
         source_rows=source_rows,
     )

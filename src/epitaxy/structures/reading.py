@@ -12,6 +12,7 @@ from epitaxy.core.errors import InputError, suggestion
 from epitaxy.core.outputs import check_output
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.file_batches import parse_files
+from epitaxy.structures.grouping import check_column, needs_column
 from epitaxy.structures.parsing import is_structure_file, read_text, without_suffix
 from epitaxy.structures.sources import SOURCES
 from epitaxy.structures.sources.folder import structure_files
@@ -63,6 +64,24 @@ def read_table(
         _log(str(data), reading)
     table = _select_targets(reading, wanted)
     return _describe(table, units or {}, labels or {})
+
+
+def read_grouped(
+    data: str | Path | StructureTable, target: Sequence[str], group_by: str
+) -> StructureTable:
+    """Read crystals, the properties to learn, and behind them the column by which rows are grouped.
+
+    Raises:
+        InputError: as `read_table`, or there is no such grouping.
+    """
+    if not needs_column(group_by):
+        return read_table(data, target=target)
+    table = read_table(data)
+    check_column(table, group_by)
+    if group_by in table.texts:
+        column = {group_by: table.texts[group_by]}
+        return replace(read_table(table, target=target), texts=column)
+    return read_table(table, target=list(dict.fromkeys([*target, group_by])))
 
 
 def read_structures(paths: Sequence[str | Path]) -> StructureTable:
@@ -182,16 +201,18 @@ def _select_targets(reading: Reading, wanted: Sequence[str]) -> StructureTable:
             table, values={wanted[0]: table.values[only[0]]}, properties={wanted[0]: spec}
         )
     for name in wanted:
-        if name in reading.text_columns:
+        if name in table.texts:
+            example = next(text for text in table.texts[name] if text)[:40]
             raise InputError(
-                f"Column {name!r} holds text such as {reading.text_columns[name]!r}, not numbers; "
-                "choose another target or repair the column."
+                f"Column {name!r} holds text such as {example!r}, not numbers; choose another "
+                "target or repair the column."
             )
         table.column(name)
     return replace(
         table,
         values={name: table.values[name] for name in wanted},
         properties={name: table.properties[name] for name in wanted},
+        texts={},
     )
 
 

@@ -10,7 +10,7 @@ from epitaxy.core.errors import InputError
 from epitaxy.core.files import file_and_key
 from epitaxy.core.parsing import parse_json
 from epitaxy.core.tables import original_text
-from epitaxy.structures.splits import descend, members
+from epitaxy.structures.split_files import descend, members
 from epitaxy.structures.table import StructureTable
 
 Rows = str | Path | Sequence[str] | Sequence[int]

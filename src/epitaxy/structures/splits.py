@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,17 @@ import numpy as np
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import file_and_key
 from epitaxy.core.outputs import write_json_output
-from epitaxy.core.parsing import read_json
 from epitaxy.core.seeds import generator
-from epitaxy.structures.grouping import fill, flat, shuffled_groups
+from epitaxy.structures.grouping import (
+    AUTO,
+    FEWEST,
+    Grouping,
+    choose_grouping,
+    fill,
+    flat,
+    shuffled_groups,
+)
+from epitaxy.structures.split_files import members, read_split_file, split_at
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -43,6 +51,8 @@ use a larger fraction or more data.
     test: tuple[str, ...] = ()
     allow_empty_test: bool = False
     """Set where the split was made without a test part on purpose."""
+    grouped_by: str = field(default="", compare=False)
+    """What kept rows together, as in `group_labels`; empty where the parts were given."""
 
     def __post_init__(self) -> None:
         needed = PARTS[:2] if self.allow_empty_test else PARTS
@@ -95,8 +105,8 @@ use a larger fraction or more data.
                 f"The split file {str(path)!r} has the keys {', '.join(data) or 'none'}; it needs "
                 "train, val and (optionally) test, each a list of ids."
             )
-        parts = {part: tuple(map(str, ids)) for part, ids in data.items()}
-        return cls(**parts, allow_empty_test="test" not in data)
+        train, val, test = (tuple(map(str, data.get(part, ()))) for part in PARTS)
+        return cls(train, val, test, allow_empty_test="test" not in data)
 
 
 def random_split(
@@ -104,15 +114,18 @@ def random_split(
     *,
     seed: int,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
-    grouped: bool = True,
+    group_by: str = AUTO,
 ) -> Split:
     """Draw the parts at random; by default rows of one reduced formula stay together.
 
     Polymorphs and duplicates share a formula: were they torn apart, the test would be answered
-    from memory. A test fraction of 0 makes a split without a test part.
+    from memory. Where there are too few formulas, near-duplicates stay together, see
+    `choose_grouping`, which ``group_by`` is given to. A test fraction of 0 makes a split without a
+    test part.
 
     Raises:
-        InputError: fractions do not add up to 1, or a part would be empty.
+        InputError: fractions do not add up to 1, a part would be empty, or there is no such
+            grouping.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(
@@ -120,20 +133,25 @@ def random_split(
             "for example 0.8, 0.1 and 0.1."
         )
     wanted = [max(1, round(f * len(table))) if f > 0 else 0 for f in fractions]
-    groups = shuffled_groups(table.formulas if grouped else range(len(table)), seed, "split")
+    grouping = choose_grouping(table, group_by, fewest=2 + (wanted[2] > 0))
+    groups = shuffled_groups(grouping.labels, seed, "split")
     test, rest = fill(groups, wanted[2])
     val, train = fill(rest, wanted[1])
     parts = {"train": train, "val": val, "test": test}
     for part, fraction in zip(PARTS, fractions, strict=True):
         if fraction > 0 and not parts[part]:
-            repair = "; or split without grouping (grouped=False)" if grouped else ""
             raise InputError(
-                f"The {part} part would be empty: {len(table)} rows in {len(groups)} groups of "
-                f"equal formula cannot be divided {tuple(fractions)}; give more data or other "
-                f"fractions{repair}."
+                f"The {part} part would be empty: {len(table)} rows of {len(groups)} "
+                f"{grouping.kind} cannot be divided {tuple(fractions)}; give more data or other "
+                f"fractions{_or_ungrouped(grouping)}."
             )
-    named = {part: _names(table, flat(members)) for part, members in parts.items()}
-    return Split(**named, allow_empty_test=fractions[2] == 0)
+    return Split(
+        _names(table, flat(train)),
+        _names(table, flat(val)),
+        _names(table, flat(test)),
+        allow_empty_test=fractions[2] == 0,
+        grouped_by=grouping.by,
+    )
 
 
 def kfold(
@@ -141,20 +159,23 @@ def kfold(
     *,
     k: int,
     seed: int,
-    grouped: bool = True,
+    group_by: str = AUTO,
     val_fraction: float = 0.1,
 ) -> list[Split]:
     """Make ``k`` splits whose test parts cover the table once; validation rows come from the rest.
 
+    What stays together is decided by `choose_grouping` from ``group_by``.
+
     Raises:
-        InputError: there are fewer rows (or formulas) than folds, or one formula is all that
-            is left for train and val.
+        InputError: there are fewer groups than folds, or one group is all that is left for train
+            and val; or there is no such grouping.
     """
-    groups = shuffled_groups(table.formulas if grouped else range(len(table)), seed, "folds")
-    kind = "different formulas" if grouped else "rows"
+    grouping = choose_grouping(table, group_by, fewest=max(k, FEWEST))
+    groups = shuffled_groups(grouping.labels, seed, "folds")
     if k < 2 or len(groups) < k:
         raise InputError(
-            f"{k} folds of {len(groups)} {kind} are not possible; take 2 to {len(groups)} folds."
+            f"{k} folds of {len(groups)} {grouping.kind} are not possible; take 2 to "
+            f"{len(groups)} folds{_or_ungrouped(grouping)}."
         )
     folds: list[list[list[int]]] = [[] for _ in range(k)]
     # the largest groups first, each into the smallest fold: folds become nearly equal
@@ -165,7 +186,7 @@ def kfold(
         others = [group for i, f in enumerate(folds) if i != number for group in f]
         order = generator(seed, f"fold {number}").permutation(len(others))
         shuffled = [others[i] for i in order]
-        splits.append(_with_val(table, shuffled, flat(fold), val_fraction))
+        splits.append(_with_val(table, grouping, shuffled, flat(fold), val_fraction))
     return splits
 
 
@@ -175,19 +196,21 @@ def matbench_folds(
     seed: int = 0,
     n_rows: int | None = None,
     val_fraction: float = 0.1,
+    group_by: str = AUTO,
 ) -> list[Split]:
     """Return the five official folds of Matbench: ``KFold(5, shuffle, 18012019)`` over all rows.
 
-    The official training part is divided here into train and val by formula with ``seed``.
+    The official training part is divided here into train and val with ``seed``.
 
     Args:
         table: a table whose `row_numbers` are those of the published data set.
         seed: seed of the draw of validation rows.
         n_rows: rows of the published data set; needed when the table lacks some of them.
         val_fraction: part of the official training rows that becomes val.
+        group_by: what stays together in train or val, see `choose_grouping`.
 
     Raises:
-        InputError: the table lacks rows and ``n_rows`` is not given.
+        InputError: the table lacks rows and ``n_rows`` is not given, or there is no such grouping.
     """
     n_rows = len(table) if n_rows is None else n_rows
     rows = {int(number): row for row, number in enumerate(table.row_numbers)}
@@ -200,20 +223,23 @@ def matbench_folds(
     # Here, because importing scikit-learn takes longer than most commands.
     from sklearn.model_selection import KFold
 
+    grouping = choose_grouping(table, group_by)
     folds = KFold(MATBENCH_FOLDS, shuffle=True, random_state=MATBENCH_SEED)
     splits = []
     for number, (official_train, test) in enumerate(folds.split(np.arange(n_rows))):
         inside = [rows[i] for i in official_train.tolist() if i in rows]
-        formulas = [table.formulas[row] for row in inside]
-        groups = shuffled_groups(formulas, seed, f"matbench {number}")
-        members = [[inside[i] for i in group] for group in groups]
+        groups = _groups_inside(grouping, inside, seed, f"matbench {number}")
         tested = [rows[i] for i in test.tolist() if i in rows]
-        splits.append(_with_val(table, members, tested, val_fraction))
+        splits.append(_with_val(table, grouping, groups, tested, val_fraction))
     return splits
 
 
 def resolve_split(
-    spec: str | Path | Split | Mapping[str, Any], table: StructureTable, *, seed: int
+    spec: str | Path | Split | Mapping[str, Any],
+    table: StructureTable,
+    *,
+    seed: int,
+    group_by: str = AUTO,
 ) -> Split:
     """Make a split of whatever the user gave.
 
@@ -222,6 +248,7 @@ def resolve_split(
     are ids and whole numbers are rows of the source (`StructureTable.row_numbers`). A bare list is
     a training set: its first 90 % are train, its last 10 % val, in their own order, and the
     ``test`` list at the top of the file is the test part. Ids that the table dropped are left out.
+    ``group_by`` concerns only what is drawn, see `choose_grouping`.
 
     Raises:
         InputError: the text or file cannot be understood, or ids are not in the table.
@@ -230,10 +257,10 @@ def resolve_split(
         spec.check(table)
         return spec
     if isinstance(spec, Mapping):
-        return _from_node(spec, spec, table, seed)
+        return _from_node(spec, spec, table, seed, group_by)
     name = str(spec)
     if name == "random" or name.startswith("random:"):
-        return random_split(table, seed=_random_seed(name, seed))
+        return random_split(table, seed=_random_seed(name, seed), group_by=group_by)
     found = file_and_key(name)
     if found is None:
         raise InputError(
@@ -242,25 +269,7 @@ def resolve_split(
         )
     path, key = found
     data = read_split_file(path)
-    return _from_node(_split_at(data, key, str(path)), data, table, seed)
-
-
-def read_split_file(path: Path) -> dict[str, Any]:
-    """Read a JSON file of splits.
-
-    Raises:
-        InputError: the file is missing, is no JSON, or is no dictionary.
-    """
-    try:
-        data = read_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"Could not read the split file {str(path)!r}: {error}.") from error
-    if not isinstance(data, dict):
-        raise InputError(
-            f"The split file {str(path)!r} holds a {type(data).__name__}; it must hold a "
-            "dictionary with train, val and test."
-        )
-    return data
+    return _from_node(split_at(data, key, str(path)), data, table, seed, group_by)
 
 
 def split(
@@ -269,26 +278,27 @@ def split(
     *,
     method: str = "random",
     seed: int = 0,
-    grouped: bool = True,
+    group_by: str = AUTO,
     k: int = 5,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
 ) -> list[Split]:
     """Split a table and write the result as JSON.
 
     ``random`` writes one split; ``kfold`` and ``matbench`` write ``fold0``, ``fold1``, ..., which
-    `resolve_split` finds as ``FILE:fold0``.
+    `resolve_split` finds as ``FILE:fold0``. ``group_by`` says what stays together, see
+    `choose_grouping`; of ``matbench`` in train and val only.
 
     Raises:
-        InputError: the method is not known, or a part would be empty.
+        InputError: the method or the grouping is not known, or a part would be empty.
     """
     if method == "random":
-        splits = [random_split(table, seed=seed, fractions=fractions, grouped=grouped)]
+        splits = [random_split(table, seed=seed, fractions=fractions, group_by=group_by)]
         splits[0].to_json(out)
         return splits
     if method == "kfold":
-        splits = kfold(table, k=k, seed=seed, grouped=grouped)
+        splits = kfold(table, k=k, seed=seed, group_by=group_by)
     elif method == "matbench":
-        splits = matbench_folds(table, seed=seed)
+        splits = matbench_folds(table, seed=seed, group_by=group_by)
     else:
         raise InputError(f"Unknown split method {method!r}; allowed: random, kfold, matbench.")
     write_json_output(out, {f"fold{i}": s.as_dict() for i, s in enumerate(splits)})
@@ -304,33 +314,9 @@ def _random_seed(name: str, seed: int) -> int:
     return int(text)
 
 
-def descend(data: dict[str, Any], key: str, path: str) -> Any:
-    """Return what stands at ``a/b/c`` in the content of a file of splits.
-
-    Raises:
-        InputError: nothing stands there.
-    """
-    node: Any = data
-    for step in key.split("/") if key else ():
-        if not isinstance(node, dict) or step not in node:
-            has = ", ".join(node) if isinstance(node, dict) else "no further keys"
-            raise InputError(f"The split file {path!r} has no {key!r}: at {step!r} it has {has}.")
-        node = node[step]
-    return node
-
-
-def _split_at(data: dict[str, Any], key: str, path: str) -> Any:
-    node = descend(data, key, path)
-    if isinstance(node, dict) and "train" not in node:
-        examples = ", ".join(list(node)[:6]) or "none"
-        raise InputError(
-            f"The split file {path!r} has no 'train' {'at ' + key if key else 'at its top'}; "
-            f"choose one of its keys as FILE:KEY, they are: {examples}."
-        )
-    return node
-
-
-def _from_node(node: Any, top: Mapping[str, Any], table: StructureTable, seed: int) -> Split:
+def _from_node(
+    node: Any, top: Mapping[str, Any], table: StructureTable, seed: int, group_by: str
+) -> Split:
     if isinstance(node, list):
         pool = members(node, table)
         cut = len(pool) - max(1, round(0.1 * len(pool)))
@@ -348,52 +334,42 @@ def _from_node(node: Any, top: Mapping[str, Any], table: StructureTable, seed: i
         return Split(train, members(node["val"], table), test, allow_empty_test=no_test)
     logger.info("The split has no val part; a tenth of train is drawn for it.")
     inside = table.rows_of(train).tolist()
-    groups = shuffled_groups([table.formulas[row] for row in inside], seed, "val")
-    grouped = [[inside[i] for i in group] for group in groups]
-    drawn = _with_val(table, grouped, [], 0.1)
-    return Split(drawn.train, drawn.val, test, allow_empty_test=no_test)
+    grouping = choose_grouping(table, group_by)
+    groups = _groups_inside(grouping, inside, seed, "val")
+    drawn = _with_val(table, grouping, groups, [], 0.1)
+    by = grouping.by
+    return Split(drawn.train, drawn.val, test, allow_empty_test=no_test, grouped_by=by)
 
 
-def members(entries: Any, table: StructureTable) -> tuple[str, ...]:
-    """Turn ids (text) or source rows (whole numbers) into ids, without those that were dropped.
-
-    Raises:
-        InputError: it is no list, or names what is not in the table.
-    """
-    if not isinstance(entries, list | tuple):
-        raise InputError("A part of a split must be a list of ids or row numbers.")
-    if entries and all(isinstance(e, int) for e in entries):
-        names = {int(n): str(i) for n, i in zip(table.row_numbers, table.ids, strict=True)}
-        missing = [e for e in entries if e not in names]
-        # dropped crystals have lost their row number, so only their number can be checked
-        if len(missing) > len(table.dropped):
-            raise InputError(
-                f"{len(missing)} of {len(entries)} rows of the split are not in the table, row "
-                f"{missing[0]} first; check that the split belongs to this data set."
-            )
-        chosen = tuple(names[e] for e in entries if e in names)
-    else:
-        gone = {d.id for d in table.dropped} - set(table.ids)
-        chosen = tuple(str(e) for e in entries if str(e) not in gone)
-        table.rows_of(chosen)
-    if len(chosen) < len(entries):
-        logger.warning("%d ids of the split were dropped.", len(entries) - len(chosen))
-    return chosen
+def _groups_inside(
+    grouping: Grouping, inside: Sequence[int], seed: int, purpose: str
+) -> list[list[int]]:
+    """Return the groups of some rows of a table in a random order."""
+    groups = shuffled_groups([grouping.labels[row] for row in inside], seed, purpose)
+    return [[inside[i] for i in group] for group in groups]
 
 
 def _with_val(
-    table: StructureTable, groups: list[list[int]], test: list[int], val_fraction: float
+    table: StructureTable,
+    grouping: Grouping,
+    groups: list[list[int]],
+    test: list[int],
+    val_fraction: float,
 ) -> Split:
     size = max(1, round(val_fraction * sum(map(len, groups))))
     val, train = fill(groups, size)
     if len(groups) == 1:
-        formula, n = table.formulas[groups[0][0]], len(groups[0])
+        label, n = grouping.labels[groups[0][0]], len(groups[0])
         raise InputError(
-            f"Beside the test part of a fold there is {formula} alone ({n} rows), too little for "
-            "train and val; give more data, more folds, or folds without grouping (grouped=False)."
+            f"Beside the test part there is one group alone ({label}, {n} rows), too little for "
+            f"train and val; give more data or more folds{_or_ungrouped(grouping)}."
         )
     parts = (_names(table, flat(train)), _names(table, flat(val)), _names(table, test))
-    return Split(*parts, allow_empty_test=not test)
+    return Split(*parts, allow_empty_test=not test, grouped_by=grouping.by)
+
+
+def _or_ungrouped(grouping: Grouping) -> str:
+    return "" if grouping.sizes[0] == 1 else ", or do not group them (--group-by none)"
 
 
 def _names(table: StructureTable, rows: Sequence[int]) -> tuple[str, ...]:

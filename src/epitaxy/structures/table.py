@@ -59,6 +59,8 @@ class StructureTable:
     """Property name -> (B,) float64 in physical units, NaN where not known."""
     properties: Mapping[str, PropertySpec] = field(default_factory=dict)
     """Property name -> label, unit, transform, source."""
+    texts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> (B,) str of dtype object: columns without numbers, by which rows can be grouped."""
     dropped: tuple[Dropped, ...] = ()
     """What the source could not use."""
     source_rows: np.ndarray | None = None
@@ -180,6 +182,7 @@ class StructureTable:
             frac_coords=self.frac_coords[atoms],
             values={k: v[rows] for k, v in self.values.items()},
             properties=self.properties,
+            texts={k: v[rows] for k, v in self.texts.items()},
             source_rows=self.row_numbers[rows],
         )
 
@@ -247,6 +250,7 @@ class StructureTable:
             "atomic_numbers": pa.ListArray.from_arrays(ends, pa.array(self.atomic_numbers)),
             "frac_coords": pa.ListArray.from_arrays(triple, pa.array(self.frac_coords.ravel())),
             **{k: pa.array(v, from_pandas=True) for k, v in self.values.items()},
+            **{k: pa.array(v, pa.string()) for k, v in self.texts.items()},
         }
         metadata = {
             "properties": {k: s.model_dump() for k, s in self.properties.items()},

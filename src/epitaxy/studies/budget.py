@@ -11,10 +11,10 @@ import numpy as np
 from epitaxy.core.errors import InputError
 from epitaxy.recipes.analysing import analysis_folder
 from epitaxy.reports.budget_report import budget_sentences, write_budget_report
-from epitaxy.results.bootstrap import LEVEL
 from epitaxy.results.budget import Economy
 from epitaxy.results.budget_plan import BudgetPlan, plan_budget
 from epitaxy.results.budget_slopes import Given, Slopes, fitted_slopes, given_slopes
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.scaling_answers import REACH
 from epitaxy.studies.scaling import Results, read_results
 

@@ -18,10 +18,11 @@ from epitaxy.studies.expanding import TABLE_VERBS
 from epitaxy.studies.folder import StudyFolder
 
 NUMBERS = ("mae", "rmse", "r2", "n", "unit")
-COLUMNS = ("run", "role", "property", *NUMBERS, "seconds", "epochs")
+SURE = ("mae_low", "mae_high", "baseline_mae")
+COLUMNS = ("run", "role", "property", *NUMBERS, *SURE, "seconds", "epochs")
 """Columns of a table of results beside the axes."""
 DTYPES = {
-    **dict.fromkeys(("mae", "rmse", "r2", "seconds"), "float64"),
+    **dict.fromkeys(("mae", "rmse", "r2", *SURE, "seconds"), "float64"),
     **dict.fromkeys(("n", "epochs"), "int64"),
 }
 
@@ -44,7 +45,8 @@ def study_results(
     Returns:
         One row per combination of axis values and property, and per source and property: ``run``
         (its id), ``role`` (``run``, or ``source:NAME``), one column per axis (empty for sources),
-        ``property``, ``mae`` and ``rmse`` in ``unit``, ``r2``, ``n`` (crystals), ``seconds`` (of
+        ``property``, ``mae`` and ``rmse`` in ``unit``, ``r2``, ``n`` (crystals), ``mae_low`` to
+        ``mae_high`` (95 % interval of ``mae``), ``baseline_mae`` (of the median), ``seconds`` (of
         training and validation, without what a stop lost) and ``epochs``.
 
     Raises:
@@ -91,6 +93,7 @@ def _numbers(run: Path, part: str) -> list[dict[str, Any]]:
             {
                 "property": name,
                 **{key: found[key] for key in NUMBERS},
+                **dict(zip(SURE, _sure(found), strict=True)),
                 "seconds": round(sum(seconds), 3),
                 "epochs": len(seconds),
             }
@@ -101,3 +104,9 @@ def _numbers(run: Path, part: str) -> list[dict[str, Any]]:
             f"The run {str(run)!r} cannot be read ({error}); remove its folder and run the study "
             "again."
         ) from error
+
+
+def _sure(numbers: dict[str, Any]) -> tuple[float | None, float | None, float | None]:
+    """Return the ends of the interval and the baseline; older runs have neither."""
+    low, high = numbers.get("mae_interval") or (None, None)
+    return low, high, numbers.get("baseline_mae")

@@ -11,7 +11,7 @@ import pandas as pd
 from epitaxy.core.errors import InputError
 from epitaxy.recipes.analysing import analysis_folder
 from epitaxy.reports.scaling_report import scaling_text, write_scaling_report
-from epitaxy.results.bootstrap import LEVEL
+from epitaxy.results.intervals import LEVEL
 from epitaxy.results.scaling_answers import REACH
 from epitaxy.results.scaling_frames import ScalingFrames, scaling_frames
 from epitaxy.results.scaling_table import ScalingTable, scaling_table

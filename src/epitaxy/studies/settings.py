@@ -22,7 +22,7 @@ from epitaxy.recipes.running import as_list
 from epitaxy.structures.merge_files import parse_source
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.selecting import select_ids
-from epitaxy.structures.splits import descend, read_split_file
+from epitaxy.structures.split_files import descend, read_split_file
 from epitaxy.studies.config import SOURCE
 from epitaxy.studies.expanding import TABLE_VERBS, VERB, Configuration
 from epitaxy.studies.subsets import Subset

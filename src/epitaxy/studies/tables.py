@@ -14,8 +14,9 @@ from epitaxy.core.files import atomic_folder
 from epitaxy.recipes.exclusions import resolve_targets, without_rows
 from epitaxy.recipes.options import checked
 from epitaxy.recipes.running import as_list
+from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.merge_files import merge
-from epitaxy.structures.reading import read_table
+from epitaxy.structures.reading import read_grouped, read_table
 from epitaxy.structures.selecting import select, select_ids
 from epitaxy.structures.splits import Split, random_split, resolve_split
 from epitaxy.structures.table import Dropped, StructureTable
@@ -54,24 +55,23 @@ class DrawnSplit(BaseModel):
     """Fraction of all rows; where the test rows are given, of the others."""
     seed: int | None = Field(default=None, ge=0)
     """Seed of the draw; that of the training when left out."""
-    grouped: bool = True
-    """Whether rows of one formula stay together."""
 
-    def draw(self, table: StructureTable, *, seed: int) -> Split:
-        """Return the split of a table.
+    def draw(self, table: StructureTable, *, seed: int, group_by: str = AUTO) -> Split:
+        """Return the split of a table; ``group_by`` as in `choose_grouping`.
 
         Raises:
-            InputError: the test rows cannot be read, or a part would be empty.
+            InputError: the test rows cannot be read, a part would be empty, or there is no such
+                grouping.
         """
         seed = seed if self.seed is None else self.seed
         if not isinstance(self.test, str):
             parts = (1 - self.val - self.test, self.val, self.test)
-            return random_split(table, seed=seed, fractions=parts, grouped=self.grouped)
+            return random_split(table, seed=seed, fractions=parts, group_by=group_by)
         test = select_ids(self.test, table)
         rest = table.select(~np.isin(table.ids, test))
         parts = (1 - self.val, self.val, 0.0)
-        drawn = random_split(rest, seed=seed, fractions=parts, grouped=self.grouped)
-        return Split(drawn.train, drawn.val, test)
+        drawn = random_split(rest, seed=seed, fractions=parts, group_by=group_by)
+        return Split(drawn.train, drawn.val, test, grouped_by=drawn.grouped_by)
 
 
 def is_drawn(split: Any) -> bool:
@@ -106,7 +106,7 @@ def labelled_table(arguments: Mapping[str, Any]) -> StructureTable:
     """
     excluded = arguments.get("exclude_property", ())
     read, names = resolve_targets(arguments["data"], as_list(arguments["target"]), excluded)
-    table = read_table(read, target=names)
+    table = read_grouped(read, names, arguments.get("group_by", AUTO))
     table = without_rows(table, arguments.get("exclude_rows"), arguments.get("exclude_like", ()))
     known = np.isfinite(np.stack([table.column(name) for name in names], axis=1)).any(axis=1)
     # A published split may name rows without a label: the table says that they were dropped.
@@ -120,11 +120,11 @@ def split_of(arguments: Mapping[str, Any], table: StructureTable) -> Split:
     Raises:
         InputError: as `resolve_split` and `DrawnSplit.draw`.
     """
-    seed = seed_of(arguments)
+    seed, group_by = seed_of(arguments), arguments.get("group_by", AUTO)
     split = arguments.get("split", "random")
     if is_drawn(split):
-        return checked(DrawnSplit, split, "split").draw(table, seed=seed)
-    return resolve_split(split, table, seed=seed)
+        return checked(DrawnSplit, split, "split").draw(table, seed=seed, group_by=group_by)
+    return resolve_split(split, table, seed=seed, group_by=group_by)
 
 
 def seed_of(arguments: Mapping[str, Any]) -> int:

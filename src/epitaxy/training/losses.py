@@ -17,6 +17,8 @@ Elementwise = Callable[..., Tensor]
 """Prediction, target and, if the loss is robust, log width -> loss of each entry."""
 ROBUST = ("robust-l1", "robust-l2")
 """Losses that learn the width of the error of every crystal."""
+SQUARED = ("mse", "robust-l2")
+"""Losses of squared errors, of which the mean is the best constant."""
 
 
 def robust_l1(prediction: Tensor, target: Tensor, log_width: Tensor) -> Tensor:

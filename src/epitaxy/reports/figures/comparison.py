@@ -21,7 +21,6 @@ from epitaxy.reports.style import (
     square_limits,
     styled,
 )
-from epitaxy.results.bootstrap import mean_interval
 from epitaxy.results.comparison import Comparison, paired_rows
 
 MOST_CONNECTIONS = 300
@@ -39,6 +38,7 @@ def comparison(
     names: tuple[str, str] = ("first", "second"),
     split: str = "test",
     property_name: str | None = None,
+    found: Comparison | None = None,
 ) -> Figure:
     """Draw the MAEs of two models with their intervals, and both predictions of every crystal.
 
@@ -48,9 +48,10 @@ def comparison(
         names: what the two are called.
         split: which rows count.
         property_name: which property; None for the only one.
+        found: their comparison, where it is already made.
 
     Returns:
-        Two panels: bars of MAE with 95 % bootstrap intervals, and a parity plot in which a line
+        Two panels: bars of MAE with 95 % intervals, and a parity plot in which a line
         joins the two predictions of a crystal.
 
     Raises:
@@ -60,20 +61,18 @@ def comparison(
     series = model_series(names)
     figure = new_figure(8.2, 4.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
-    _bars(left, pairs, series)
+    _bars(left, series, found or Comparison.of(pairs))
     _paired_parity(right, pairs, series)
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower right", ncols=2, handletextpad=0.3)
     return figure
 
 
-def _bars(axes: Axes, pairs: pd.DataFrame, series: tuple[Series, Series]) -> None:
-    found = Comparison.of(pairs)
+def _bars(axes: Axes, series: tuple[Series, Series], found: Comparison) -> None:
     top = 0.0
-    for place, (one, column) in enumerate(zip(series, ("y_first", "y_second"), strict=True)):
-        errors = (pairs[column] - pairs["y_true"]).abs().to_numpy()
-        mae = float(errors.mean())
-        low, high = mean_interval(errors) or (mae, mae)
+    maes = (found.mae_first, found.mae_second)
+    for place, (one, mae, interval) in enumerate(zip(series, maes, found.intervals, strict=True)):
+        low, high = interval or (mae, mae)
         axes.bar(
             [place],
             [mae],

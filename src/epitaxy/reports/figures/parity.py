@@ -20,7 +20,7 @@ from epitaxy.reports.style import (
     styled,
     tip,
 )
-from epitaxy.results.metrics import metrics
+from epitaxy.results.metrics import plain_numbers
 from epitaxy.results.predictions import known_rows, select_property
 
 ORDER = ("test", "val", "train", "new")
@@ -57,10 +57,9 @@ def parity(predictions: pd.DataFrame, property_name: str | None = None) -> Figur
     limits = square_limits(everything[["y_true", "y_pred"]].to_numpy())
     figure = new_figure(0.5 + 3.3 * len(panels), 3.9)
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    numbers = metrics(chosen)
     for axes, (split, rows) in zip(grid, panels.items(), strict=True):
         _panel(axes, rows, split, limits)
-        (found,) = numbers[split].values()
+        found = plain_numbers(rows)
         r2 = "undefined" if found["r2"] is None else f"{found['r2']:.3f}"
         mae = with_unit(found["mae"], found["unit"], 3)
         note(axes, f"MAE  {mae}\nR²  {r2}\nn  {found['n']}")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from epitaxy.core.errors import InputError
 from epitaxy.core.parsing import parse_json
 from epitaxy.core.properties import PropertySpec
-from epitaxy.structures.building import RESERVED, Reading, pack
+from epitaxy.structures.building import RESERVED, Reading, pack, text_column
 from epitaxy.structures.table import METADATA_KEY, Dropped
 
 STRUCTURAL = ("id", "lattice", "atomic_numbers", "frac_coords")
@@ -45,6 +45,11 @@ def read(location: str) -> Reading:
     _check_lengths(location, "lattice", np.diff(lattice_offsets), np.full(len(table), 9))
     _check_lengths(location, "frac_coords", np.diff(coord_offsets), 3 * np.diff(offsets))
     values, notes = _properties(table)
+    texts = {
+        column.name: text_column(table[column.name].fill_null("").to_pylist())
+        for column in table.schema
+        if column.name not in RESERVED and _is_text(column.type)
+    }
     properties, dropped = _metadata(table)
     packed = pack(
         origin=repr(location),
@@ -55,6 +60,7 @@ def read(location: str) -> Reading:
         atomic_numbers=numbers,
         frac_coords=coords.reshape(-1, 3),
         values=values,
+        texts=texts,
         properties={name: spec for name, spec in properties.items() if name in values},
         dropped=dropped,
     )
@@ -89,6 +95,10 @@ def _flatten(table: pa.Table, name: str, dtype: Any) -> tuple[np.ndarray, np.nda
     flat = pc.list_flatten(column)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return offsets, _numbers(flat).astype(dtype)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_fixed(kind: pa.DataType) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
@@ -13,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.processes import Worker
 from epitaxy.studies.tasks import Outcome, Task, check_counts
 
 MEMORY = 2 * 1024**3
@@ -113,38 +113,22 @@ class _Worker:
         messages.parent.mkdir(parents=True, exist_ok=True)
         self.messages = messages
         with messages.open("a", encoding="utf-8") as file:
-            # A session of its own: Ctrl-C is for the study, which then stops its workers.
-            self.process = subprocess.Popen(  # noqa: S603 - a module of this package
-                COMMAND,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                env=environment,
-                start_new_session=True,
-            )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.tasks: IO[bytes] = self.process.stdin
-        self.answers: IO[bytes] = self.process.stdout
+            self.worker = Worker(COMMAND, environment=environment, messages=file)
+        self.answers = self.worker.answers
         self.task: Task | None = None
         self.began = 0.0
 
     def start(self, task: Task) -> None:
         self.task, self.began = task, time.monotonic()
-        try:
-            self.tasks.write(json.dumps(asdict(task)).encode() + b"\n")
-            self.tasks.flush()
-        except BrokenPipeError:
-            # It died while idle; `outcome` finds its answers closed and says so.
-            return
+        self.worker.send(asdict(task))
 
     def outcome(self) -> Outcome | None:
         """Return what the process answers, None when it has died."""
-        line = self.answers.readline()
-        if not line.endswith(b"\n"):
+        answer = self.worker.receive()
+        if answer is None:
             return None
         assert self.task is not None
-        outcome = Outcome(self.task.id, time.monotonic() - self.began, json.loads(line)["reason"])
+        outcome = Outcome(self.task.id, time.monotonic() - self.began, answer["reason"])
         self.task = None
         return outcome
 
@@ -153,7 +137,7 @@ class _Worker:
         assert self.task is not None
         try:
             # Its answers end a moment before it does.
-            code = self.process.wait(timeout=10)
+            code = self.worker.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             code = 0
         self.stop()
@@ -167,13 +151,7 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process; a run that it is in the middle of can be continued."""
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.tasks, self.answers):
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                continue
+        self.worker.stop()
 
 
 def available_memory() -> int:
