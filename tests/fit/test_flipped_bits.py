@@ -28,8 +28,9 @@ def table():
 def runs(table, tmp_path_factory):
     """Return a CGCNN run, an ALIGNN run, and a bundle that embeds with a network."""
     place = tmp_path_factory.mktemp("flips")
-    ways = {"candidates": "embeddings", "sources": "zoo:cgcnn-band-gap", **FEW}
-    made = {"bundle": fit(table, "gap", place / "bundle", unit="eV", **ways).folder}
+    ways = {"sources": "zoo:cgcnn-formation-energy", **FEW}
+    ways |= {"candidates": "embeddings", "unit": "eV"}
+    made = {"bundle": fit(table, "gap", place / "bundle", **ways).folder}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("epitaxy.recipes.running.write_run_report", lambda folder: None)
         for model, encoder in (("cgcnn", {"width": 8, "layers": 2}), ("alignn", ALIGNN)):
