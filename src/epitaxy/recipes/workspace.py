@@ -110,11 +110,10 @@ def workspace(
     Raises:
         InputError: another process works on the same output, or the disk cannot be written.
     """
-    out = Path(os.path.realpath(out))  # a link stays, and what it leads to is replaced
-    folder = unfinished(out)
+    folder, real = unfinished(out), Path(os.path.realpath(out))
     with readable_disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.with_name(f".{out.name}.lock").open("w") as lock:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        with real.with_name(f".{real.name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -125,7 +124,7 @@ def workspace(
             yield folder
             protect(folder)
             check_output_folder(out)  # somebody may have put something there meanwhile
-            replace_folder(folder, out)
+            replace_folder(folder, real)  # a link stays, and what it leads to is replaced
             Path(lock.name).unlink(missing_ok=True)
 
 
