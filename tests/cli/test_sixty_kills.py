@@ -24,7 +24,16 @@ KILLS = {
 }
 """How often each command is stopped: sixty times in all."""
 TRAINING = ("--target", "gap", "--epochs", "30", "--set", "checkpoint_seconds=0")
-FIT = ("--candidates", "constant,descriptors", "--budget", "60s", "--threads", "2")
+FIT = (
+    "--candidates",
+    "constant,descriptors",
+    "--budget",
+    "30s",
+    "--threads",
+    "2",
+    "--repeats",
+    "1",
+)
 SAME = (".parquet", ".safetensors", ".csv", "metrics.json", "model.json")
 """Endings of files that are the same however often a command was stopped."""
 LONG = 300.0
@@ -100,7 +109,7 @@ def finished(line, place):
         if name.endswith(SAME)
         and not {"graphs", "figures", "report.csv", CHECKSUMS} & set(Path(name).parts)
         and Path(name).name not in {"history.csv", "candidates.csv"}
-        and not Path(name).name.startswith(".")
+        and not any(part.startswith(".") for part in Path(name).parts)
     }
 
 
