@@ -32,6 +32,7 @@ import pandas as pd
 
 from epitaxy.checkpoints.learned import composition_keys, read_learned
 from epitaxy.evaluation.bundle import Bundle
+from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.fitting.bundling import Handed, blends_of, write_bundle
 from epitaxy.fitting.candidates.shallow import fit_shallow
 from epitaxy.fitting.fit import prepare_fit
@@ -41,7 +42,6 @@ from epitaxy.fitting.repeats import merged, run_repeats
 from epitaxy.fitting.verdict import judge
 from epitaxy.fitting.workshop import Workshop
 from epitaxy.fitting.writing import SCORE, write_fit
-from epitaxy.evaluation.feature_blocks import feature_blocks
 from epitaxy.results.intervals import group_error, interval_of_new_rows
 from epitaxy.structures.reading import read_table
 from epitaxy.structures.table import StructureTable

@@ -19,6 +19,7 @@ GAPS = {i: round(12 - 2 * edge + 0.1 * (n % 3), 3) for n, (i, edge) in enumerate
 FILES = {
     *{".epitaxy", "config.yaml", "model.safetensors", "model.json", "history.csv", "metrics.json"},
     *{"predictions.parquet", "plan.csv", "report.html", "figures", "learned.safetensors"},
+    "checksums.json",
 }
 """What stands in the folder of a finished run of which every crystal could be used."""
 

@@ -306,9 +306,12 @@ def test_a_file_is_written_whole_and_not_over_another(tmp_path):
     again = torch.load(out, weights_only=True)
     assert list(again) == ["model"]
     assert not any(value.requires_grad for value in again["model"].values())
-    with pytest.raises(InputError, match=r"m\.pt' exists; give another name, or allow to"):
-        export_checkpoint(net, out)
     first = out.read_bytes()
+    export_checkpoint(net, out)
+    assert out.read_bytes() == first
+    out.write_bytes(b"theirs")
+    with pytest.raises(InputError, match=r"m\.pt' exists .* give another name, or allow to"):
+        export_checkpoint(net, out)
     export_checkpoint(net, out, overwrite=True)
     assert out.read_bytes() == first
     assert [path.name for path in out.parent.iterdir()] == ["m.pt"]

@@ -1,12 +1,16 @@
 """Models that travel: over a web server of this machine, in archives of friend and foe."""
 
+import contextlib
 import io
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import urllib.request
 import zipfile
 
@@ -19,6 +23,7 @@ from epitaxy.checkpoints.model_files import load_model, model_folder, pulled_nam
 from epitaxy.checkpoints.sharing import zoo_pull, zoo_push
 from epitaxy.checkpoints.sharing_download import check_address, download
 from epitaxy.checkpoints.zoo import pulled_list, zoo_card
+from epitaxy.core import checksums
 from epitaxy.core.errors import InputError
 from salts import content
 from tiny import changed, model, tensors
@@ -100,6 +105,7 @@ def test_pushed_and_pulled_is_the_same_model(site, run, net, tmp_path):
     assert content(model_folder("zoo:gaps")).keys() == {
         ".epitaxy",
         "card.md",
+        "checksums.json",
         "model.json",
         "model.safetensors",
         "origin.json",
@@ -144,7 +150,14 @@ def test_archives(site, run, net, ending, prefix):
     assert pulled.place == "zoo:gaps"
     assert not changed(tensors(net), tensors(load_model("zoo:gaps")))
     kept = content(model_folder("zoo:gaps")).keys()
-    assert kept == {".epitaxy", "card.md", "model.json", "model.safetensors", "origin.json"}
+    assert kept == {
+        ".epitaxy",
+        "card.md",
+        "checksums.json",
+        "model.json",
+        "model.safetensors",
+        "origin.json",
+    }
 
 
 def link(name, target, kind):
@@ -284,7 +297,7 @@ def test_a_list_of_checksums_cannot_lead_elsewhere(site, tmp_path):
         ("a/b/c/d/e.json", "consists of .json"),
     ):
         entry = {"bytes": 2, "sha256": "0" * 64}
-        text = {"format": files.FORMAT, "version": 1, "files": {name: entry}}
+        text = {"format": checksums.FORMAT, "version": 1, "files": {name: entry}}
         sha = site.add("/m/checksums.json", json.dumps(text).encode())
         with pytest.raises(InputError, match=words):
             zoo_pull(f"{site.address}/m/", sha256=sha)
@@ -293,13 +306,13 @@ def test_a_list_of_checksums_cannot_lead_elsewhere(site, tmp_path):
         with pytest.raises(InputError, match="list of checksums"):
             zoo_pull(f"{site.address}/m/", sha256=sha)
     large = {"bytes": 1 << 40, "sha256": "0" * 64}
-    text = {"format": files.FORMAT, "version": 1, "files": {"model.safetensors": large}}
+    text = {"format": checksums.FORMAT, "version": 1, "files": {"model.safetensors": large}}
     sha = site.add("/m/checksums.json", json.dumps(text).encode())
     with pytest.raises(InputError, match="files may have at most 2,147,483,648"):
         zoo_pull(f"{site.address}/m/", sha256=sha)
     text["files"] = {"model.safetensors": {"bytes": float("inf"), "sha256": "0" * 64}}
     sha = site.add("/m/checksums.json", json.dumps(text).encode())
-    with pytest.raises(InputError, match="is no list of checksums"):
+    with pytest.raises(InputError, match=r"checksums\.json of .* cannot be read"):
         zoo_pull(f"{site.address}/m/", sha256=sha)
 
 
@@ -320,7 +333,7 @@ def test_size_limits_hold_whatever_the_server_announces(site, tmp_path, monkeypa
     sha = site.add("/x", b"0" * 100)
     with pytest.raises(InputError, match="more than 99 bytes"):
         download(f"{site.address}/x", tmp_path / "x", sha256=sha, largest=99)
-    monkeypatch.setattr(downloads, "CHUNK", 10)
+    monkeypatch.setattr("epitaxy.checkpoints.sharing_watch.CHUNK", 10)
     monkeypatch.setattr("http.client.HTTPMessage.get", lambda self, key, default=None: default)
     with pytest.raises(InputError, match="more than 99 bytes"):
         download(f"{site.address}/x", tmp_path / "y", sha256=sha, largest=99)
@@ -392,8 +405,11 @@ def test_names(site, run):
         with pytest.raises(InputError, match=words):
             zoo_pull(address, sha256=sha, name=name)
     zoo_pull(address, sha256=sha, name="zoo:mine")
+    asked = len(site.asked)
+    assert zoo_pull(address, sha256=sha, name="mine").place == "zoo:mine"
+    assert len(site.asked) == asked
     with pytest.raises(InputError, match="There is a model zoo:mine already"):
-        zoo_pull(address, sha256=sha, name="mine")
+        zoo_pull(f"{address}?other", sha256=sha, name="mine")
     zoo_pull(address, sha256=sha, name="mine", overwrite=True)
     assert pulled_names() == ["mine"]
     with pytest.raises(InputError, match="Did you mean 'mine'"):
@@ -451,3 +467,28 @@ def test_the_hub_needs_its_package(monkeypatch):
 def test_importing_needs_no_hub():
     code = "import sys, epitaxy.checkpoints.sharing; sys.exit('huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("head", [False, True], ids=["body", "head"])
+def test_a_server_of_one_byte_at_a_time_is_given_up(tmp_path, monkeypatch, head):
+    monkeypatch.setattr("epitaxy.checkpoints.sharing_watch.SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/gaps.zip"
+
+        def drip():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                if not head:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while True:
+                    connection.sendall(b"H")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(InputError, match=r"given up after .* the same command continues it"):
+            zoo_pull(address, sha256="0" * 64)
+        assert time.monotonic() - began < 10
+        thread.join(5)

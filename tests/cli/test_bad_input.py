@@ -277,6 +277,10 @@ def test_a_run_with_a_damaged_configuration_is_kept(train, trained, tmp_path, da
     run = shutil.copytree(trained, tmp_path / "run")
     (run / "config.yaml").write_text(damage)
     before = content(run)
+    assert "is damaged or was changed" in train().sentence
+    assert content(run) == before
+    (run / "checksums.json").unlink()
+    before = content(run)
     assert "holds something other than a finished run" in train().sentence
     assert content(run) == before
 
@@ -349,6 +353,7 @@ def damaged_model(trained, folder, file, change):
     copy = shutil.copytree(trained, folder)
     path = copy / file
     path.write_bytes(change(path.read_bytes()))
+    (copy / "checksums.json").unlink()
     return copy
 
 
@@ -381,7 +386,9 @@ def test_damaged_model(*, epitaxy, salts, trained, tmp_path, file, change, words
 def test_predict_without_one_usable_structure(epitaxy, trained, tmp_path, text, words):
     (tmp_path / "new.cif").write_text(text)
     (tmp_path / "p.csv").write_text("older predictions")
-    assert words in epitaxy("predict", trained, "new.cif", "--out", "p.csv").sentence
+    command = ("predict", trained, "new.cif", "--out", "p.csv")
+    assert "--overwrite" in epitaxy(*command).sentence
+    assert words in epitaxy(*command, "--overwrite").sentence
     assert (tmp_path / "p.csv").read_text() == "older predictions"
 
 
@@ -399,18 +406,19 @@ def test_the_input_is_never_the_output(epitaxy, trained, tmp_path, verb):
     before = data.read_bytes()
     target = ["--target", "gap"] if verb == "evaluate" else []
     found = epitaxy(verb, trained, "data.csv", *target, "--out", f"../{tmp_path.name}/data.csv")
-    assert "is one of the inputs; give another file" in found.sentence
+    assert "is one of the inputs; give another name" in found.sentence
     assert data.read_bytes() == before
     assert epitaxy(verb, trained, "data.csv", *target, "--out", "other.csv").code == 0
 
 
-@pytest.mark.parametrize("out", ["theirs", "file/out.csv"])
+@pytest.mark.parametrize("out", ["theirs.csv", "file/out.csv"])
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_output_file_that_cannot_be_written(*, epitaxy, salts, trained, tmp_path, verb, out):
-    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs.csv").mkdir()
     (tmp_path / "file").write_text("theirs")
     target = ["--target", "gap"] if verb == "evaluate" else []
-    assert "Could not write" in epitaxy(verb, trained, salts, *target, "--out", out).sentence
+    words = "is a folder" if out == "theirs.csv" else "Could not write"
+    assert words in epitaxy(verb, trained, salts, *target, "--out", out).sentence
     assert content(tmp_path) == {"file": b"theirs"}
 
 

@@ -114,6 +114,7 @@ def test_zoo_list(epitaxy):
 def test_zoo_model(epitaxy, salts, name):
     folder = zoo_folder() / name
     files = {"card.md", "learned.safetensors", "model.json", "model.safetensors"}
+    files |= {"checksums.json"}
     assert {p.name for p in folder.iterdir()} == files
     assert sum(p.stat().st_size for p in folder.iterdir()) < LARGEST
     shown = epitaxy("zoo", "show", name)
@@ -146,7 +147,7 @@ def test_imported_checkpoint_is_a_model_like_any_other(
     assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in found.out
     assert model.specs["gap"].unit == "eV"
     before = content(tmp_path / "published")
-    assert before.keys() == {".epitaxy", "model.json", "model.safetensors"}
+    assert before.keys() == {".epitaxy", "checksums.json", "model.json", "model.safetensors"}
 
     plan = epitaxy("finetune", "--from", "published", "--show-plan", "--strategy", "head")
     assert plan.code == 0

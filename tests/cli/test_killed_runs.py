@@ -249,7 +249,8 @@ def test_full_disk_leaves_the_old_predictions(
     monkeypatch.setattr(pd.DataFrame, "to_csv", raise_full)
     monkeypatch.setattr(pd.DataFrame, "to_parquet", raise_full)
     target = ["--target", "gap"] if verb == "evaluate" else []
-    assert "disk is full" in epitaxy(verb, trained, salts, *target, "--out", out).sentence
+    command = (verb, trained, salts, *target, "--out", out, "--overwrite")
+    assert "disk is full" in epitaxy(*command).sentence
     assert out.read_text() == "what was there"
     assert [p.name for p in tmp_path.iterdir()] == ["out.parquet"]
 

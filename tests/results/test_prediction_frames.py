@@ -3,13 +3,14 @@ import pandas as pd
 import pytest
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.tables import write_table
 from epitaxy.results.predictions import (
     COLUMNS,
     known_rows,
     make_predictions,
     read_predictions,
     select_property,
-    write_prediction_csv,
+    user_frame,
     write_predictions,
 )
 
@@ -98,10 +99,10 @@ def test_failed_write_leaves_the_old_file(tmp_path):
 
 def test_csv_for_users(tmp_path):
     path = tmp_path / "new.csv"
-    write_prediction_csv(frame(), path)
+    write_table(user_frame(frame()), path)
     lines = path.read_text().splitlines()
     assert lines[0] == "id,property,y_pred,y_lower,y_upper,unit"
-    assert lines[1] == "a,gap,1.5,,2.0,eV"
+    assert lines[1] == "a,gap,1.5,,2,eV"
 
 
 def test_select_property_needs_a_name_for_two():

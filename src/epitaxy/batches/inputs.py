@@ -76,7 +76,7 @@ def build_inputs(
     """Build (or reopen) everything that a model reads of the crystals of ``table``.
 
     Raises:
-        InputError: the cache folder cannot be written, or a package for a descriptor is missing.
+        InputError: a package for a descriptor is missing.
     """
     store = build_graphs(table, recipe, cache=cache)
     if not needs:

@@ -19,8 +19,10 @@ from safetensors.numpy import save
 
 from epitaxy.checkpoints.model_files import model_folder
 from epitaxy.checkpoints.relations import EQUAL
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
+from epitaxy.core.parsing import parse_json
 from epitaxy.structures.polymorphs import UNTOLD, structure_keys
 from epitaxy.structures.table import StructureTable
 
@@ -193,6 +195,7 @@ def read_learned(model: str | Path) -> Learned:
     found = [folder / name for name in (FILE, FINGERPRINT) if (folder / name).is_file()]
     if not found:
         return Learned(is_complete=False)
+    verified(found[0])
     try:
         with safe_open(found[0], "np") as file:
             about = file.metadata() or {}
@@ -227,7 +230,7 @@ def _write(learned: Learned, path: Path) -> None:
 
 
 def _parsed(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> Learned:
-    note = json.loads(about.get(ABOUT, "{}"))
+    note = parse_json(about.get(ABOUT, "{}"))
     salts = note.get("salts", {})
     entries = {}
     for name in sorted({key.rpartition("/")[0] for key in arrays}):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file, cache_folder, write_json
+from epitaxy.core.parsing import read_json
 from epitaxy.models.property_model import PropertyModel
 
 FORMAT = "epitaxy-model"
@@ -40,9 +42,24 @@ def load_model(source: str | Path) -> PropertyModel:
             belong together; every key is accounted for.
     """
     folder = model_folder(source)
-    header = _read_header(folder / "model.json")
+    header = _read_header(verified(folder / "model.json"))
+    weights = verified(folder / "model.safetensors")
+    # Before anything is built: a few words can describe a network that fills any memory.
+    with torch.device("meta"):
+        described = _build(header, folder)
+    check_fit(described.state_dict(), _shapes(weights), str(folder))
+    model = _build(header, folder)
     try:
-        model = PropertyModel.from_settings(header)
+        tensors = load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(weights, error) from error
+    load_weights(model, tensors, str(folder))
+    return model.eval()
+
+
+def _build(header: Mapping[str, Any], folder: Path) -> PropertyModel:
+    try:
+        return PropertyModel.from_settings(header)
     except InputError:
         raise
     except (
@@ -57,15 +74,20 @@ def load_model(source: str | Path) -> PropertyModel:
             f"{str(folder / 'model.json')!r} does not describe a model this version can build "
             f"({_first_line(error)}); was it written by another version or edited?"
         ) from error
+
+
+def _shapes(weights: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file without their content."""
     try:
-        tensors = load_file(folder / "model.safetensors")
+        with safe_open(weights, framework="pt") as file:
+            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{str(folder / 'model.safetensors')!r} cannot be read ({_first_line(error)}); "
-            "copy the model again."
-        ) from error
-    load_weights(model, tensors, str(folder))
-    return model.eval()
+        raise _unreadable(weights, error) from error
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{str(path)!r} cannot be read ({_first_line(error)}); copy the model again.")
 
 
 def load_weights(model: PropertyModel, tensors: dict[str, Tensor], origin: str) -> None:
@@ -175,7 +197,7 @@ def pulled_names() -> list[str]:
 
 def _read_header(path: Path) -> dict[str, Any]:
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{str(path)!r} cannot be read as JSON ({_first_line(error)}); copy the model again."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
@@ -18,10 +17,9 @@ from epitaxy.checkpoints.learned import FILE as LEARNED
 from epitaxy.checkpoints.learned import read_learned
 from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder, pulled_folder, zoo_names
 from epitaxy.checkpoints.sharing_card import model_card, without_front
-from epitaxy.checkpoints.sharing_download import check_address, check_sha256, download, file_sha256
+from epitaxy.checkpoints.sharing_download import check_address, check_sha256, download
 from epitaxy.checkpoints.sharing_files import (
     ARCHIVES,
-    CHECKSUMS,
     HEADERS,
     LARGEST,
     LARGEST_ARCHIVE,
@@ -31,8 +29,11 @@ from epitaxy.checkpoints.sharing_files import (
     write_checksums,
 )
 from epitaxy.checkpoints.sharing_hub import HUB, hub_download, hub_upload
+from epitaxy.core.checksums import CHECKSUMS, file_sha256, protect, verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json, write_text
+from epitaxy.core.outputs import check_not_read
+from epitaxy.core.parsing import read_json
 
 logger = logging.getLogger("epitaxy")
 CARD, READ_ME, ORIGIN = "card.md", "README.md", "origin.json"
@@ -61,7 +62,7 @@ def zoo_pull(
     """Bring a shared model into the local zoo, where it is ``zoo:NAME``.
 
     Only safetensors, JSON and Markdown are read, of limited size; nothing is executed. An
-    interrupted download is continued by the same call.
+    interrupted download is continued by the same call, and a finished one is not repeated.
 
     Args:
         source: ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``, a repository of the Hugging Face
@@ -82,6 +83,9 @@ def zoo_pull(
     target = pulled_folder() / called
     expected = None if sha256 is None else check_sha256(sha256)
     if target.exists() and not overwrite:
+        if expected is not None and _origin(target) == (source, expected):
+            logger.info("%s is %s already.", source, ZOO + called)
+            return Shared(ZOO + called, expected)
         raise InputError(
             f"There is a model {ZOO + called} already; give another --name, or --overwrite."
         )
@@ -89,7 +93,10 @@ def zoo_pull(
         raise InputError(
             f"The checksum of {source!r} is missing: give --sha256, as its owner states it."
         )
-    with _fetched(source, expected) as (folder, found), atomic_folder(target) as new:
+    with (
+        _fetched(source, expected) as (folder, found),
+        atomic_folder(target, overwrite=overwrite) as new,
+    ):
         _install(folder, new, source, found)
     logger.info("%s is now %s.", source, ZOO + called)
     return Shared(ZOO + called, found["sha256"])
@@ -122,9 +129,24 @@ def zoo_push(
             sha256 = _export(source, Path(temporary), licence, description)
             address = hub_upload(str(target).removeprefix(HUB), Path(temporary))
         return Shared(address, sha256)
-    with atomic_folder(target) as new:
+    check_not_read(Path(target), [source])
+    with atomic_folder(target, overwrite=_is_pushed(Path(target))) as new:
         sha256 = _export(source, new, licence, description)
     return Shared(str(target), sha256)
+
+
+def _origin(model: Path) -> tuple[Any, Any]:
+    """Return whence a model was pulled, and under which checksum; None where it does not say."""
+    try:
+        found = read_json(verified(model / ORIGIN))
+        return found.get("source"), found.get("sha256")
+    except (OSError, ValueError, AttributeError):
+        return None, None
+
+
+def _is_pushed(folder: Path) -> bool:
+    """Tell whether a folder was written by `zoo_push`, which can do it again."""
+    return (folder / READ_ME).is_file() and not (folder / "config.yaml").is_file()
 
 
 def _export(source: Path, folder: Path, licence: str, description: str) -> str:
@@ -135,7 +157,7 @@ def _export(source: Path, folder: Path, licence: str, description: str) -> str:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, folder / path)
         if path.name == "model.json":
-            header = json.loads((source / path).read_text(encoding="utf-8"))
+            header = read_json(source / path)
             header["provenance"] = without_paths(header.get("provenance", {}))
             write_json(folder / path, header)
     if (source / LEARNED).is_file():
@@ -246,6 +268,7 @@ def _install(folder: Path, new: Path, source: str, found: dict[str, Any]) -> Non
         raise InputError(f"{source!r} holds no {' or '.join(HEADERS)}, so it is no model.")
     _check_networks(new)
     write_json(new / ORIGIN, {"source": source, **found})
+    protect(new)
 
 
 def _check_networks(folder: Path) -> None:

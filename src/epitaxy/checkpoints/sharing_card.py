@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from epitaxy.checkpoints.model_files import load_model
+from epitaxy.core.parsing import read_json, read_yaml
 from epitaxy.reports.baseline import error_text, verdict_of
 from epitaxy.results.metrics import FILE, read_metrics
 
@@ -85,8 +85,7 @@ def _base(split: Any) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return a YAML or JSON mapping, empty when there is none to read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError):
+        content = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import ipaddress
 import logging
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+import epitaxy.checkpoints.sharing_watch as watching
+from epitaxy.checkpoints.sharing_watch import CHUNK, TooSlowError, Watch
+from epitaxy.core.checksums import file_sha256
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import readable_disk_errors
 from epitaxy.core.progress import Progress
 
 logger = logging.getLogger("epitaxy")
-SECONDS = 60
-"""A server that says nothing for so long is given up."""
 TRIES = 3
-CHUNK = 1 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -67,12 +67,6 @@ def check_sha256(text: str) -> str:
     return lower
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def download(address: str, target: Path, *, sha256: str, largest: int) -> None:
     """Download a file; what is already in ``target`` is continued, and all is checked at the end.
 
@@ -94,6 +88,8 @@ def download(address: str, target: Path, *, sha256: str, largest: int) -> None:
             try:
                 _continue(address, target, largest)
                 break
+            except TooSlowError:
+                raise _too_slow(address, target) from None
             except (OSError, http.client.HTTPException) as error:
                 _give_up_or_retry(address, target, error, left)
     found = file_sha256(target)
@@ -103,6 +99,15 @@ def download(address: str, target: Path, *, sha256: str, largest: int) -> None:
             f"{address!r} has the checksum {found}, but {sha256} was expected; nothing of it was "
             "kept. Check the address, and ask its owner whether the file has changed."
         )
+
+
+def _too_slow(address: str, target: Path) -> InputError:
+    done = target.stat().st_size if target.exists() else 0
+    return InputError(
+        f"The download of {address!r} was given up after {done:,} bytes: the server sends less "
+        f"than {watching.SLOWEST:,} bytes per second, or it took more than {watching.LONGEST:,} s; "
+        "the same command continues it."
+    )
 
 
 def _give_up_or_retry(address: str, target: Path, error: Exception, left: int) -> None:
@@ -138,8 +143,11 @@ def _continue(address: str, target: Path, largest: int) -> None:
     if done:
         headers["Range"] = f"bytes={done}-"
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked before
+    watch = Watch()
+    opener = urllib.request.build_opener(_Redirections, *watch.handlers())
     try:
-        answer = urllib.request.build_opener(_Redirections).open(request, timeout=SECONDS)
+        with watch.until_answered():
+            answer = opener.open(request, timeout=watching.SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and done:
             return  # Nothing is missing; the checksum will tell whether all is right.
@@ -153,7 +161,8 @@ def _continue(address: str, target: Path, largest: int) -> None:
         total = done + int(announced) if LENGTH.fullmatch(announced) else None
         _check_size(address, total or 0, largest)
         with target.open("ab" if goes_on else "wb") as file:
-            _copy(answer, file, address=address, done=done, total=total, largest=largest)
+            chunks = watch.chunks(answer)
+            _copy(chunks, file, address=address, done=done, total=total, largest=largest)
 
 
 def _starts_at(answer: Any, done: int) -> bool:
@@ -161,15 +170,21 @@ def _starts_at(answer: Any, done: int) -> bool:
 
 
 def _copy(
-    answer: Any, file: BinaryIO, *, address: str, done: int, total: int | None, largest: int
+    chunks: Iterable[bytes],
+    file: BinaryIO,
+    *,
+    address: str,
+    done: int,
+    total: int | None,
+    largest: int,
 ) -> None:
-    chunks = -(-((total or 0) - done) // CHUNK)
-    with Progress(max(chunks, 1), Path(urlsplit(address).path).name) as bar:
-        while chunk := answer.read(CHUNK):
+    parts = -(-((total or 0) - done) // CHUNK)
+    with Progress(max(parts, 1), Path(urlsplit(address).path).name) as bar:
+        for chunk in chunks:
             done += len(chunk)
             _check_size(address, done, largest)
             file.write(chunk)
-            bar.step()
+            bar.step(done // CHUNK - (done - len(chunk)) // CHUNK)
     if total is not None and done < total:
         raise http.client.IncompleteRead(b"", total - done)
 

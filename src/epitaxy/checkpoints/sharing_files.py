@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import lzma
 import re
 import stat
@@ -14,18 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import IO
 
 from epitaxy.checkpoints.learned import FILE as LEARNED
-from epitaxy.checkpoints.sharing_download import CHUNK, check_sha256, file_sha256
+from epitaxy.checkpoints.sharing_download import check_sha256
+from epitaxy.checkpoints.sharing_watch import CHUNK
+from epitaxy.core.checksums import CHECKSUMS, Listed, file_sha256, read_list, write_list
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import write_json
 
-CHECKSUMS = "checksums.json"
 HEADERS = ("model.json", "fit.json")
 """One of them stands at the top of a shared model: of a network, or of what `fit` hands over."""
-FORMAT = "epitaxy-checksums"
-VERSION = 1
 LARGEST: Mapping[str, int] = {".json": 16 << 20, ".md": 1 << 20, ".safetensors": 2 << 30}
 """Ending -> bytes of the largest file of that kind. Nothing else is read or written."""
 LARGEST_ARCHIVE = 2 << 30
@@ -36,21 +33,12 @@ BROKEN = (
     *(EOFError, NotImplementedError),
 )
 """What damaged archives raise."""
-NO_LIST = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
-"""What reading raises where something else stands than a list of checksums."""
 MOST_FILES = 200
 DEEPEST = 4
 """Parts of a path, the file included."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 Opener = Callable[[], IO[bytes] | None]
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]{0,127}")
-
-
-class Listed(NamedTuple):
-    """A file of a shared model."""
-
-    size: int
-    sha256: str
 
 
 def safe_path(text: str, origin: str) -> PurePosixPath:
@@ -100,14 +88,7 @@ def model_files(folder: Path) -> list[PurePosixPath]:
 
 def write_checksums(folder: Path) -> str:
     """Write ``checksums.json`` for all files of a folder and return its own checksum."""
-    listed = {
-        path.as_posix(): {
-            "bytes": (folder / path).stat().st_size,
-            "sha256": file_sha256(folder / path),
-        }
-        for path in model_files(folder)
-    }
-    write_json(folder / CHECKSUMS, {"format": FORMAT, "version": VERSION, "files": listed})
+    write_list(folder, model_files(folder))
     return file_sha256(folder / CHECKSUMS)
 
 
@@ -118,19 +99,12 @@ def read_checksums(path: Path, origin: str) -> dict[str, Listed]:
         InputError: it is no such file, or lists files that no shared model may have.
     """
     try:
-        data: Any = json.loads(path.read_bytes())
-        known = (data["format"], data["version"]) == (FORMAT, VERSION)
-        files = {str(n): (int(f["bytes"]), str(f["sha256"])) for n, f in data["files"].items()}
-    except NO_LIST as error:
+        files = read_list(path)
+    except ValueError as error:
         raise InputError(
-            f"{origin!r} is no list of checksums of epitaxy, version {VERSION} "
-            f"({str(error)[:80]}); write it with: epitaxy zoo push."
+            f"{CHECKSUMS} of {origin!r} cannot be read ({str(error)[:120]}); write it with: "
+            "epitaxy zoo push."
         ) from error
-    if not known:
-        raise InputError(
-            f"{origin!r} has a list of checksums of another kind or version than {VERSION}; "
-            "install a matching version of epitaxy."
-        )
     if len(files) > MOST_FILES:
         raise InputError(f"{origin!r} lists {len(files)} files; at most {MOST_FILES} are read.")
     for name, (size, _) in files.items():

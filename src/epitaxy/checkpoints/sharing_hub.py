@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from epitaxy.checkpoints.sharing_files import CHECKSUMS, LARGEST
+from epitaxy.checkpoints.sharing_files import LARGEST
+from epitaxy.core.checksums import CHECKSUMS
 from epitaxy.core.errors import InputError
 
 HUB = "hub:"

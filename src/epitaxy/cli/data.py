@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from epitaxy.cli import options as o
 from epitaxy.cli.options import GroupBy
 from epitaxy.core.errors import InputError, once
+from epitaxy.core.outputs import check_output
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert, merge and split them.")
 
@@ -77,12 +79,19 @@ def convert(
     target: Annotated[list[str] | None, typer.Option(help="Property to keep (repeat).")] = None,
     unit: Annotated[list[str] | None, typer.Option(help="NAME=UNIT, as in gap=eV.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="NAME=WORDS for axes.")] = None,
+    *,
+    overwrite: o.Replace = False,
 ) -> None:
     """Write any data set as one Parquet table."""
     from epitaxy.structures.reading import convert as convert_data
 
     table = convert_data(
-        data, out, target=target, units=pairs(unit, "unit"), labels=pairs(label, "label")
+        data,
+        out,
+        target=target,
+        units=pairs(unit, "unit"),
+        labels=pairs(label, "label"),
+        overwrite=overwrite,
     )
     typer.echo(f"{len(table)} crystals written to {out}, {len(table.dropped)} dropped.")
 
@@ -100,11 +109,20 @@ def merge(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one per core.")
     ] = None,
+    overwrite: o.Replace = False,
 ) -> None:
     """Join data sets into one Parquet table: one structure per material, all labels."""
     from epitaxy.structures.merge_files import merge as merge_data
 
-    merged = merge_data(data, out, by=by.value, keep=keep.value, report=report, workers=workers)
+    merged = merge_data(
+        data,
+        out,
+        by=by.value,
+        keep=keep.value,
+        report=report,
+        workers=workers,
+        overwrite=overwrite,
+    )
     typer.echo(
         f"{len(merged.table)} crystals written to {out}: {len(merged.rows)} rows merged into "
         f"another, {len(merged.conflicts)} conflicting values; both are listed in "
@@ -118,14 +136,16 @@ def select(
     out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
     *,
     rows: Annotated[str, typer.Option(help="File of ids, or FILE.json:KEY, as for splits.")],
+    overwrite: o.Replace = False,
 ) -> None:
     """Write some rows of a data set, a test set for example, as one Parquet table."""
     from epitaxy.structures.reading import convert as convert_data
     from epitaxy.structures.reading import read_table
     from epitaxy.structures.selecting import select as select_rows
 
+    check_output(out, endings=(".parquet",), inputs=[data, rows], overwrite=overwrite)
     table = select_rows(read_table(data), rows)
-    convert_data(table, out)
+    convert_data(table, out, overwrite=overwrite)
     typer.echo(f"{len(table)} crystals written to {out}.")
 
 
@@ -139,11 +159,13 @@ def split(
     fractions: Annotated[str, typer.Option(help="Train, val, test of random.")] = "0.8,0.1,0.1",
     group_by: GroupBy = "auto",
     seed: Seed = 0,
+    overwrite: o.Replace = False,
 ) -> None:
     """Write train, val and test ids as JSON."""
     from epitaxy.structures.reading import read_table
     from epitaxy.structures.splits import split as split_table
 
+    check_output(out, endings=(".json",), inputs=[data], overwrite=overwrite)
     made = split_table(
         read_table(data),
         out,

@@ -19,15 +19,19 @@ def command(
     run: Annotated[str, typer.Argument(help="Run folder or zoo:NAME.")],
     data: o.Data,
     target: Annotated[str, typer.Option(help="Column with the known values.")],
-    out: Annotated[Path | None, typer.Option(help="Parquet file for the predictions.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the predictions: .parquet, .csv, .json.")
+    ] = None,
     units: o.Units = "physical",
+    *,
+    overwrite: o.Replace = False,
 ) -> None:
     """Score a model on data with known values."""
     from epitaxy.recipes.evaluate import evaluate
     from epitaxy.reports.baseline import error_text, verdict_of
     from epitaxy.reports.numbers import with_unit
 
-    found = evaluate(run, data, target, out, units=units)
+    found = evaluate(run, data, target, out, units=units, overwrite=overwrite)
     for line in [verdict_of(found), error_text(found), MEDIANS[found["baseline"]]]:
         if line:
             typer.echo(o.painted(line))

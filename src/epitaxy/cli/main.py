@@ -32,7 +32,7 @@ from epitaxy.cli import (
     zoo,
 )
 from epitaxy.core.errors import InputError
-from epitaxy.core.memory import keep_freed_memory
+from epitaxy.core.memory import check_memory_limit, is_exhausted, keep_freed_memory
 
 app = typer.Typer(
     name="epitaxy",
@@ -100,6 +100,7 @@ def settings(
 ) -> None:
     """Set up messages; they go to standard error, results to standard output."""
     del show_version  # its callback has done the work
+    check_memory_limit()
     keep_freed_memory()
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -125,13 +126,24 @@ def main(arguments: list[str] | None = None) -> None:
             command = error.ctx.command_path if error.ctx else "epitaxy"
             _complain(f"{error.format_message().rstrip('.')}; see: {command} --help")
         code = 2
-    except Exception:  # noqa: BLE001 - the last line of defence prints everything
-        traceback.print_exc()
-        _complain("this is a fault of the program; please report the lines above.")
-        code = 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence prints everything
+        code = _unexpected(error)
     if code == INTERRUPTED:
         _complain("stopped; the same command continues where it was.")
     sys.exit(code or 0)
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what went wrong and return the exit code."""
+    if is_exhausted(error):
+        _complain(
+            f"there was not enough memory ({str(error) or type(error).__name__}); close other "
+            "programs, raise the limit (ulimit -v), or take smaller batches or a smaller model."
+        )
+        return 2
+    traceback.print_exception(error)
+    _complain("this is a fault of the program; please report the lines above.")
+    return 1
 
 
 def _complain(sentence: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from epitaxy.cli.options import painted, whole_numbers
+from epitaxy.cli.options import Replace, painted, whole_numbers
 from epitaxy.core.errors import InputError
 
 DATA = "The data set in the official order, with all rows [matminer:TASK]."
@@ -26,6 +26,8 @@ def command(
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the method in the file.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Folder of the runs [OUT.folds].")] = None,
+    *,
+    overwrite: Replace = False,
 ) -> None:
     """Run the official folds of a Matbench task and write the file of its leaderboard."""
     from epitaxy.fitting.matbench import matbench
@@ -45,6 +47,7 @@ def command(
         seed=seed,
         name=name,
         runs=runs,
+        overwrite=overwrite,
         **options,
     )
     typer.echo(painted(result.text()))

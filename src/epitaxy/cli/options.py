@@ -48,6 +48,7 @@ Units = Annotated[
     str,
     typer.Option(help="physical; published: errors also on the scale of column TARGET_published."),
 ]
+Replace = Annotated[bool, typer.Option("--overwrite", help="Replace files that are not epitaxy's.")]
 Overwrite = Annotated[bool, typer.Option(help="Replace a finished run with other settings.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training rows.")]

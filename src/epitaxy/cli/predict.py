@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from epitaxy.cli import options as o
 from epitaxy.core.errors import InputError
+from epitaxy.core.tables import csv_text
 
 SHOWN = ("id", "property", "y_pred", "y_lower", "y_upper", "unit", "domain")
 ELEMENTS = "With --prototype: Sr=Ca,Ba (repeat), or a CSV file of rows under the old elements."
@@ -24,12 +26,14 @@ def command(
         list[str] | None,
         typer.Argument(help="Files, folders or tables of crystals; - for standard input."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write: .csv, .json, .parquet.")] = None,
     prototype: Annotated[
         Path | None, typer.Option(help="Structure file whose elements are replaced.")
     ] = None,
     elements: Annotated[list[str] | None, typer.Option(help=ELEMENTS)] = None,
     volume: Annotated[str, typer.Option(help=VOLUME)] = "prototype",
+    *,
+    overwrite: o.Replace = False,
 ) -> None:
     """Predict the properties of new crystals."""
     from epitaxy.recipes import predict as recipes
@@ -37,11 +41,13 @@ def command(
     if bool(structures) == bool(prototype) or bool(prototype) != bool(elements):
         raise InputError(USAGE)
     if prototype is None:
-        frame = recipes.predict(run, structures or [], out)
+        frame = recipes.predict(run, structures or [], out, overwrite=overwrite)
     else:
-        frame = recipes.predict_prototype(run, prototype, elements or [], out, volume=volume)
+        frame = recipes.predict_prototype(
+            run, prototype, elements or [], out, volume=volume, overwrite=overwrite
+        )
     if out is None:
         shown = [name for name in SHOWN if name in frame and not frame[name].isna().all()]
-        typer.echo(frame[shown].to_csv(index=False), nl=False)
+        typer.echo(csv_text(frame[shown]), nl=False)
     else:
         typer.echo(f"{frame['id'].nunique()} crystals predicted: {out}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from epitaxy.cli import options as o
+
 if TYPE_CHECKING:
     from epitaxy.studies.run import StudyRun
     from epitaxy.studies.status import StudyStatus
@@ -123,14 +125,15 @@ def status(folder: Folder) -> None:
 @app.command()
 def results(
     folder: Folder,
-    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .json, .parquet.")],
     *,
     part: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    overwrite: o.Replace = False,
 ) -> None:
     """Write the errors of all finished runs as one table."""
     from epitaxy.studies.results import study_results
 
-    frame = study_results(folder, out, part=part)
+    frame = study_results(folder, out, part=part, overwrite=overwrite)
     typer.echo(f"{len(frame)} rows of {frame['run'].nunique()} finished runs written to {out}.")
 
 

@@ -16,6 +16,10 @@ class InputError(ValueError):
     """
 
 
+class DiskError(InputError):
+    """A file or folder could not be written: full, not permitted, gone."""
+
+
 def suggestion(name: str, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest allowed name, or an empty string.
 

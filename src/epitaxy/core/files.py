@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from epitaxy.core.errors import InputError
+from epitaxy.core.errors import DiskError, InputError
 
 MARKER = ".epitaxy"
 """Name of the small file that tells a folder of ours from somebody else's."""
+VALUABLE = ("model.json", "fit.json", "config.yaml", "plan.json", "sources.csv")
+"""In a folder of ours, signs of something that took long to make."""
 
 
 @contextmanager
@@ -23,13 +25,18 @@ def readable_disk_errors(target: Path) -> Iterator[None]:
     """Turn the operating system's "disk full" and "not permitted" into a sentence.
 
     Raises:
-        InputError: when writing below ``target`` fails for one of these reasons.
+        DiskError: when writing below ``target`` fails for one of these reasons.
     """
     try:
         yield
     except OSError as error:
         reasons = {
             errno.ENOSPC: "the disk is full; free some space",
+            errno.EFBIG: "the file would be larger than the system allows; raise that limit",
+            errno.EIO: "the disk reports a fault; choose another place",
+            errno.ENOENT: "a folder on the way to it has gone; make it anew",
+            errno.ELOOP: "that link leads back to itself; choose another place",
+            errno.EPERM: "writing there is not permitted; choose another place",
             errno.EDQUOT: "the disk quota is used up; free some space",
             errno.EACCES: "writing there is not permitted; choose another place",
             errno.EROFS: "that disk is read-only; choose another place",
@@ -41,7 +48,7 @@ def readable_disk_errors(target: Path) -> Iterator[None]:
         if error.errno not in reasons:
             raise
         reason = reasons[error.errno]
-        raise InputError(f"Could not write {str(target)!r}: {reason} and run again.") from error
+        raise DiskError(f"Could not write {str(target)!r}: {reason} and run again.") from error
 
 
 @contextmanager
@@ -51,14 +58,15 @@ def atomic_file(target: str | Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full or the place cannot be written; ``target`` is as it was.
     """
-    target = Path(target)
-    # Absolute, because pyarrow takes a relative path with a colon for an address.
-    temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
-    with readable_disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    # A link stays, and what it leads to is replaced. Absolute, because pyarrow takes a relative
+    # path with a colon for an address.
+    real = Path(os.path.realpath(target))
+    temporary = real.with_name(f".{real.name}.{os.getpid()}.tmp")
+    with readable_disk_errors(Path(target)):
+        real.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            temporary.replace(target)
+            temporary.replace(real)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -111,13 +119,24 @@ def check_output_folder(folder: str | Path) -> Path:
 
 
 @contextmanager
-def atomic_folder(target: str | Path) -> Iterator[Path]:
+def atomic_folder(target: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside ``target`` that takes its place when the block succeeds.
+
+    Args:
+        target: folder to write; where a link stands, that to which it leads.
+        overwrite: replace even a model, a run or a study.
 
     Raises:
         InputError: ``target`` is not ours to replace, or the disk is full.
     """
-    target = check_output_folder(target)
+    check_output_folder(target)
+    valuable = [name for name in VALUABLE if (Path(target) / name).is_file()]
+    if valuable and not overwrite:
+        raise InputError(
+            f"The output folder {str(target)!r} holds a model, a run or a study ({valuable[0]}); "
+            "give another folder."
+        )
+    target = Path(os.path.realpath(target))
     with readable_disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -144,7 +163,11 @@ def replace_folder(source: Path, target: Path) -> None:
 def cache_folder() -> Path:
     """Return the folder of remakeable files: ``$EPITAXY_CACHE`` or ``~/.cache/epitaxy``.
 
-    The folder is not created here; whoever writes into it does so (see `atomic_file`).
+    Users without a home get one below the folder of temporary files. The folder is not created
+    here; whoever writes into it does so (see `atomic_file`).
     """
     chosen = os.environ.get("EPITAXY_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "epitaxy"
+    try:
+        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "epitaxy"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"epitaxy-{os.getuid()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.errors import DiskError, InputError, unknown
 from epitaxy.core.files import atomic_file
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.parsing import parse_json
 from epitaxy.descriptors import DESCRIPTORS
 from epitaxy.structures.table import Dropped, StructureTable
 
+logger = logging.getLogger("epitaxy")
 JOIN = "+"
 FORMAT = 1
 """Raise when the files or the meaning of a descriptor change; older files are then not read."""
@@ -111,7 +114,10 @@ def describe_table(
     known = _read(path)
     if known is None:
         known = _described(table, descriptor, workers)
-        _write(path, known)
+        try:
+            _write(path, known)
+        except DiskError as error:
+            logger.warning("%s The descriptors are not kept.", error)
     return known
 
 
@@ -180,7 +186,7 @@ def _read(path: Path) -> Described | None:
     """Read a file of `_write`; None when there is none, or it is damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            values, meta = file["values"], json.loads(file["meta"].tobytes())
+            values, meta = file["values"], parse_json(file["meta"].tobytes())
         ids = np.array(meta["ids"], dtype=object)
         names, failures = tuple(meta["names"]), tuple(Dropped(*f) for f in meta["failures"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):

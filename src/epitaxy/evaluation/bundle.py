@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from epitaxy.checkpoints.model_files import load_model
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import write_json
+from epitaxy.core.parsing import read_json
 from epitaxy.core.progress import Progress
 from epitaxy.core.properties import PropertySpec
 from epitaxy.evaluation.calibration import Calibration
@@ -27,7 +28,11 @@ from epitaxy.models.property_model import PropertyModel
 from epitaxy.results.predictions import make_predictions
 from epitaxy.structures.table import Dropped, StructureTable
 
-HEADER, FORMAT, VERSION = "fit.json", "epitaxy-fit", 2
+HEADER = "fit.json"
+FORMAT: Literal["epitaxy-fit"] = "epitaxy-fit"
+VERSION: Literal[2] = 2
+ROUNDING = 1e-6
+"""By which the sum of weights may miss 1."""
 CHUNK = 2000
 """Crystals that are predicted at a time."""
 
@@ -48,10 +53,21 @@ class Member(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    weight: float
+    weight: float = Field(ge=0.0, le=1.0 + ROUNDING)
     path: Below
     """A file of a `ShallowModel`, or the folder of a network."""
     is_network: bool
+
+
+def _sums_to_one(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Accept one or more models whose weights make a mean."""
+    total = sum(member.weight for member in members)
+    if not members or abs(total - 1.0) > ROUNDING:
+        raise ValueError(f"{len(members)} models with weights that sum to {total:g}, not 1")
+    return members
+
+
+Blend = Annotated[tuple[Member, ...], AfterValidator(_sums_to_one)]
 
 
 class Fold(BaseModel):
@@ -59,7 +75,7 @@ class Fold(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    members: tuple[Member, ...]
+    members: Blend
     difficulty: Below
     """File of the model that predicts the size of errors."""
 
@@ -69,16 +85,16 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: str = FORMAT
-    version: int = VERSION
+    format: Literal["epitaxy-fit"] = FORMAT
+    version: Literal[2] = VERSION
     spec: PropertySpec
     descriptors: tuple[str, ...]
     """Blocks of features that are described."""
     sources: tuple[Below, ...]
     """Blocks of features that are embeddings; models below ``sources/``."""
-    folds: tuple[Fold, ...]
+    folds: tuple[Fold, ...] = Field(min_length=1)
     """They make the intervals."""
-    whole: tuple[Member, ...]
+    whole: Blend
     """They give the values: models that saw everything, and the networks of the folds."""
 
 
@@ -111,18 +127,20 @@ class Bundle:
             InputError: a file is missing or damaged, or of another version.
         """
         folder = Path(folder)
+        path = verified(folder / HEADER)
         try:
-            content = json.loads((folder / HEADER).read_text(encoding="utf-8"))
-            if content.get("version") != VERSION:
-                raise InputError(
-                    f"{str(folder / HEADER)!r} has format version {content.get('version')!r}, but "
-                    f"this program reads version {VERSION}; install a matching version of epitaxy."
-                )
-            header = Header(**content)
-        except (OSError, ValidationError, json.JSONDecodeError, AttributeError) as error:
+            content = read_json(path)
+            version = content.get("version")
+            header = Header(**content) if version == VERSION else None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{str(folder / HEADER)!r} cannot be read; copy the whole run again."
+                f"{str(path)!r} cannot be read ({_reason(error)}); copy the whole run again."
             ) from error
+        if header is None:
+            raise InputError(
+                f"{str(path)!r} has format version {version!r}, but this program reads version "
+                f"{VERSION}; install a matching version of epitaxy."
+            )
         return cls(folder, header, Calibration.load(folder))
 
     @property
@@ -165,6 +183,7 @@ class Bundle:
 
     def answer(self, table: StructureTable) -> Answer:
         """Predict all crystals of a table that can be described; the others are in ``dropped``."""
+        self._check()
         answers = []
         with Progress(len(table), "predicting") as bar:
             for start in range(0, len(table), CHUNK):
@@ -176,6 +195,23 @@ class Bundle:
         domain = pd.concat([a.domain for a in answers], ignore_index=True)
         lost = tuple(d for a in answers for d in a.dropped)
         return Answer(ids, values, lower, upper, domain, (*table.dropped, *lost))
+
+    def _check(self) -> None:
+        """Make sure that the files belong together.
+
+        Raises:
+            InputError: a model or the calibration reads what the header does not name, or there are
+                other folds than were calibrated.
+        """
+        known = {*self.header.descriptors, *self.header.sources}
+        read = {*self.calibration.blocks}.union(*(m.blocks for m in self.shallow.values()))
+        folds, calibrated = len(self.header.folds), int(self.calibration.conformal.folds.max()) + 1
+        if not known or read - known or folds != calibrated:
+            raise InputError(
+                f"The files of {str(self.folder)!r} do not belong together: {HEADER} names "
+                f"{', '.join(sorted(known)) or 'no features'} and {folds} folds, its models read "
+                f"{', '.join(sorted(read))} of {calibrated} folds; copy the whole run again."
+            )
 
     def frame(self, table: StructureTable) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
         """Return the predictions as the table of `results.predictions`, and those of `Domain`."""
@@ -258,3 +294,11 @@ def is_bundle(run: Any) -> bool:
 def write_header(folder: Path, header: Header) -> None:
     """Write ``fit.json``."""
     write_json(folder / HEADER, header.model_dump(mode="json"))
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line why a header cannot be used."""
+    if isinstance(error, ValidationError):
+        fault = error.errors()[0]
+        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    return str(error)

@@ -12,8 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
+from epitaxy.core.parsing import parse_json
 from epitaxy.evaluation.domain import Domain, DomainFlags
 from epitaxy.evaluation.shallow import stacked
 from epitaxy.results.conformal import CrossConformal
@@ -63,11 +65,12 @@ class Calibration:
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: the file is missing, damaged or changed.
         """
+        path = verified(folder / FILE)
         try:
-            with safe_open(folder / FILE, framework="np") as file:
-                blocks = json.loads((file.metadata() or {})["blocks"])
+            with safe_open(path, framework="np") as file:
+                blocks = parse_json((file.metadata() or {})["blocks"])
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise InputError(

@@ -12,8 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from epitaxy.batches.scalers import TargetScaler
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_file
+from epitaxy.core.parsing import parse_json
 from epitaxy.evaluation.learned_arrays import KINDS, Learned
 from epitaxy.models.fixed_vectors import FARTHEST
 
@@ -70,11 +72,12 @@ class ShallowModel:
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is absent or damaged.
+            InputError: the file is absent, damaged or changed.
         """
+        verified(Path(path))
         try:
             with safe_open(path, framework="np") as file:
-                header = json.loads((file.metadata() or {})["shallow"])
+                header = parse_json((file.metadata() or {})["shallow"])
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             kind = KINDS[header["kind"]]
             learned = kind.of_arrays(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.files import MARKER
+from epitaxy.core.parsing import read_json
 from epitaxy.fitting.writing import SCORE
 from epitaxy.recipes.workspace import CONFIG, config_hash, is_finished, read_config, unfinished
 
@@ -26,8 +27,9 @@ def is_complete(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
     """
     others = set(config) - SAME
     if config_hash(read_config(out), others) == config_hash(config, others):
+        path = verified(out / SCORE)
         try:
-            score = json.loads((out / SCORE).read_text(encoding="utf-8"))
+            score = read_json(path)
         except (OSError, ValueError):
             score = {}
         if score.get("deadline") is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -16,9 +15,10 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 import pandas as pd
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import check_output_folder
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.parsing import read_json
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.candidates import FAMILIES
@@ -44,11 +44,7 @@ from epitaxy.fitting.tuning import require_optuna
 from epitaxy.fitting.workshop import Workshop
 from epitaxy.fitting.writing import CANDIDATES, SCORE, write_fit
 from epitaxy.recipes.data import data_name
-from epitaxy.recipes.workspace import (
-    read_config,
-    unfinished,
-    workspace,
-)
+from epitaxy.recipes.workspace import read_config, run_folder, unfinished, workspace
 from epitaxy.reports.numbers import with_unit
 from epitaxy.results.predictions import read_predictions
 from epitaxy.structures.grouping import AUTO
@@ -96,7 +92,7 @@ class Fitted:
     @property
     def candidates(self) -> pd.DataFrame:
         """The selection scores, read from the folder."""
-        return pd.read_csv(self.folder / CANDIDATES)
+        return pd.read_csv(verified(self.folder / CANDIDATES))
 
     def text(self) -> str:
         """Return the outcome in words, the outer error first."""
@@ -190,7 +186,7 @@ def fit(  # type: ignore[misc]
     Raises:
         InputError: something given is wrong, or there are too few crystals.
     """
-    out = check_output_folder(out)
+    out = run_folder(out, [data, sources])
     end = deadline_of(deadline)
     wanted = None if budget is None else seconds_of(budget)
     settings: dict[str, Any] = {"candidates": candidates, "sources": sources, "unit": unit}
@@ -249,8 +245,9 @@ def open_fit(folder: str | Path) -> Fitted:
     Raises:
         InputError: it is none.
     """
+    path = verified(Path(folder) / SCORE)
     try:
-        found = json.loads((Path(folder) / SCORE).read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{str(folder)!r} is not the folder of a finished fit.") from error
     return Fitted(Path(folder), found)

@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from epitaxy.checkpoints.model_files import named_models
 from epitaxy.core.errors import InputError, unknown
+from epitaxy.core.outputs import check_output
 from epitaxy.core.properties import PropertySpec
 from epitaxy.evaluation.calibration import COVERAGE
 from epitaxy.fitting.fit import fit
@@ -109,6 +110,7 @@ def matbench(
     seed: int = 0,
     name: str | None = None,
     runs: str | Path | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> MatbenchResult:
     """Run a recipe on the official folds of a Matbench task and write the leaderboard's file.
@@ -130,6 +132,7 @@ def matbench(
         seed: the first of the seeds.
         name: how the result is called in the file and the comparison.
         runs: folder of the runs; ``OUT`` without its ending, and ``.folds``, when left out.
+        overwrite: replace a file that epitaxy did not write.
         options: arguments of the recipe: ``budget="10m"`` of fit, ``from_model="zoo:NAME"`` and
             ``epochs=30`` of finetune. The scale of learning is proposed from the training labels
             unless ``transform`` is given.
@@ -140,7 +143,8 @@ def matbench(
     """
     found, out = find_task(task), Path(out)
     learn, called = _recipe(recipe, options)
-    _check(out, folds, seeds)
+    check_output(out, endings=(SUFFIX,), inputs=[data], overwrite=overwrite)
+    _check(folds, seeds)
     table, truth = official_table(found, data)
     group_by = str(options.get("group_by", AUTO))
     folder = Path(runs) if runs is not None else out.with_name(f"{_stem(out)}.folds")
@@ -336,9 +340,7 @@ def _recipe(recipe: str | Recipe, options: Mapping[str, Any]) -> tuple[Recipe, s
     return RECIPES[recipe], recipe
 
 
-def _check(out: Path, folds: Sequence[int], seeds: int) -> None:
-    if not out.name.endswith(SUFFIX):
-        raise InputError(f"The output {str(out)!r} must end in {SUFFIX}.")
+def _check(folds: Sequence[int], seeds: int) -> None:
     if not folds or len(set(folds)) < len(folds) or not set(folds) <= set(range(N_FOLDS)):
         raise InputError(f"The folds {list(folds)} must be different numbers from 0 to 4.")
     if seeds < 1:

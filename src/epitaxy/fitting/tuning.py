@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import write_json
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.parsing import read_json
 from epitaxy.core.progress import Progress
 from epitaxy.core.seeds import child_seed
 from epitaxy.fitting.candidates.family import Task
@@ -238,5 +238,5 @@ def read_search(file: Path) -> list[Trial]:
     """Read what `write_search` wrote."""
     return [
         Trial(found["parameters"], {int(inner): e for inner, e in found["errors"].items()})
-        for found in json.loads(file.read_text(encoding="utf-8"))
+        for found in read_json(file)
     ]

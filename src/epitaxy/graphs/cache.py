@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -12,12 +11,15 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from epitaxy.core.files import atomic_folder, readable_disk_errors, write_json
+from epitaxy.core.parsing import read_json
 from epitaxy.graphs.chunk import COLUMNS, RAYS, Chunk
 from epitaxy.graphs.recipe import RANKED, GraphRecipe
 from epitaxy.structures.table import Dropped
 
 FORMAT = 2
 """Raise when the stored arrays, a rule or the merging change; older folders are then rebuilt."""
+LARGEST_META = 1 << 30
+"""Bytes of ``meta.json``, which holds the ids."""
 
 
 class Packed(NamedTuple):
@@ -81,7 +83,7 @@ def write(folder: Path, chunks: Iterable[Chunk], recipe: GraphRecipe) -> None:
 def read(folder: Path, recipe: GraphRecipe) -> Packed | None:
     """Open a folder of graphs; None when there is none that is complete and of this format."""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta = read_json(folder / "meta.json", largest=LARGEST_META)
         if meta["format"] != FORMAT or meta["recipe"] != recipe.model_dump():
             return None
         columns = {name: _open(folder / f"{name}.npy", name) for name in column_names(recipe)}

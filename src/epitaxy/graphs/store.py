@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.errors import DiskError, InputError, suggestion
 from epitaxy.graphs.build import chunks
-from epitaxy.graphs.cache import in_memory, locked, read, write
+from epitaxy.graphs.cache import Packed, in_memory, locked, read, write
+from epitaxy.graphs.chunk import Chunk
 from epitaxy.graphs.ragged import offsets_of, ranges
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.structures.table import Dropped, StructureTable
+
+logger = logging.getLogger("epitaxy")
 
 
 class GraphArrays(NamedTuple):
@@ -218,29 +222,36 @@ def build_graphs(
         table: the crystals.
         recipe: which bonds they get.
         cache: folder that keeps graphs, one sub-folder per (table, recipe); None keeps them in
-            memory only.
+            memory only, as does a folder that cannot be written.
         workers: processes; None takes one for small tables and up to eight for large ones.
         progress: show how many crystals are done.
 
     Raises:
-        InputError: the cache folder cannot be written, or ``workers`` is below 1.
+        InputError: ``workers`` is below 1.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers} is not allowed; give 1 or more, or None.")
-    found = chunks(table, recipe, workers=workers, progress=progress)
-    if cache is None:
-        return GraphStore(recipe, *in_memory(found, recipe))
-    folder = Path(cache) / f"{table.hash}-{recipe.hash}"
+    build = partial(chunks, table, recipe, workers=workers, progress=progress)
+    packed = None
+    if cache is not None:
+        try:
+            packed = _kept(Path(cache) / f"{table.hash}-{recipe.hash}", build, recipe)
+        except DiskError as error:
+            logger.warning("%s The graphs are kept in memory only.", error)
+    return GraphStore(recipe, *(packed or in_memory(build(), recipe)))
+
+
+def _kept(folder: Path, build: Callable[[], Iterable[Chunk]], recipe: GraphRecipe) -> Packed | None:
+    """Return the graphs of a folder, built there if need be; None if that does not last.
+
+    Raises:
+        DiskError: the folder cannot be written.
+    """
     packed = read(folder, recipe)
     if packed is None:
         with locked(folder):
             packed = read(folder, recipe)
             if packed is None:
-                write(folder, found, recipe)
+                write(folder, build(), recipe)
                 packed = read(folder, recipe)
-    if packed is None:
-        raise InputError(
-            f"The graphs in {str(folder)!r} cannot be read back; remove that folder, or choose "
-            "another cache folder."
-        )
-    return GraphStore(recipe, *packed)
+    return packed

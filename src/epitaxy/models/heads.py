@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import (
     BaseModel,
     ConfigDict,
-    PositiveInt,
+    Field,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -17,7 +17,10 @@ from torch import Tensor, nn
 
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.core.properties import PropertySpec
+from epitaxy.models.limits import MOST_LAYERS, WIDEST
 from epitaxy.nn.mlp import MLP, Residual
+
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
 
 
 class HeadConfig(BaseModel):
@@ -25,7 +28,7 @@ class HeadConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: tuple[PositiveInt, ...] = (32,)
+    hidden: tuple[Width, ...] = Field(default=(32,), max_length=MOST_LAYERS)
     """Widths of the hidden layers; (32,) is CGCNN's, (32, 32) that of Chang 2022."""
     act: str = "softplus"
     """Activation: softplus, silu, relu, none."""

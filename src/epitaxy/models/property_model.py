@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from epitaxy.batches.batch import CrystalBatch
 from epitaxy.batches.scalers import TargetScaler
+from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import encoder_kind
 from epitaxy.models.encoder import DepthGroup, Encoder
 from epitaxy.models.heads import Head, HeadConfig
+from epitaxy.models.limits import MOST_PARTS, check_size
 
 
 class Outputs(NamedTuple):
@@ -137,7 +139,16 @@ class PropertyModel(nn.Module):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> PropertyModel:
-        """Rebuild a model (with fresh weights) from what `settings` returned."""
+        """Rebuild a model (with fresh weights) from what `settings` returned.
+
+        Raises:
+            InputError: it would be larger than any network may be.
+        """
+        check_size(settings["encoder"])
+        if len(settings["heads"]) > MOST_PARTS:
+            raise InputError(
+                f"The model has {len(settings['heads'])} heads; at most {MOST_PARTS} are allowed."
+            )
         recipe = GraphRecipe(**settings["recipe"])
         encoder = encoder_kind(settings["architecture"]).rebuild(settings["encoder"], recipe)
         heads = {

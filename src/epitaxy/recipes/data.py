@@ -16,8 +16,10 @@ from epitaxy.batches.loader import CrystalLoader
 from epitaxy.batches.scalers import SOURCE, Scaling, TargetScaler, Transform
 from epitaxy.checkpoints.learned import Learned
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import atomic_file, cache_folder
+from epitaxy.core.files import cache_folder
+from epitaxy.core.outputs import output_file
 from epitaxy.core.properties import PropertySpec
+from epitaxy.core.tables import cell_text
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.graphs.store import GraphStore
 from epitaxy.structures.published import published_unit
@@ -150,8 +152,9 @@ class Labelled:
 
 def write_dropped(path: Path, dropped: Iterable[Dropped]) -> None:
     """Write what could not be used as CSV (``id``, ``reason``), all or nothing."""
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("id", "reason"), *dropped])
+    rows = [("id", "reason"), *([cell_text(part) for part in entry] for entry in dropped)]
+    with output_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
 
 
 def composition_groups(table: StructureTable) -> dict[str, str]:

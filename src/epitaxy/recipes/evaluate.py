@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.outputs import check_output
+from epitaxy.core.tables import ENDINGS, write_table
 from epitaxy.evaluation.bundle import Bundle, is_bundle
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import composition_groups, read_targets
-from epitaxy.recipes.predict import keep_input, open_model, place_of, predicted_by
+from epitaxy.recipes.predict import open_model, place_of, predicted_by
 from epitaxy.results.metrics import metrics, rescaled
-from epitaxy.results.predictions import (
-    known_rows,
-    make_predictions,
-    read_predictions,
-    write_predictions,
-)
+from epitaxy.results.predictions import known_rows, make_predictions, read_predictions
 from epitaxy.structures.grouping import NONE
 from epitaxy.structures.table import StructureTable
 
@@ -33,6 +30,7 @@ def evaluate(
     out: str | Path | None = None,
     *,
     units: str = "physical",
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Score a model on all labelled rows of ``data``.
 
@@ -41,9 +39,10 @@ def evaluate(
         data: whatever `read_table` reads.
         target: column with the known values, in the unit of the model. A model of one property is
             scored on it whatever its name; of several, the one called ``target`` is meant.
-        out: Parquet file for the predictions.
+        out: file for the predictions, .csv, .json or .parquet.
         units: ``physical``, or ``published`` to be told the errors also on the scale of a paper,
             which a column TARGET_published of the data shows.
+        overwrite: replace a file that epitaxy did not write.
 
     Returns:
         The numbers of `metrics`: ``mae`` with ``mae_interval``, ``rmse``, ``r2``, ``n``, ``unit``,
@@ -57,7 +56,7 @@ def evaluate(
             or ``out`` is the data itself.
     """
     if out is not None:
-        keep_input(out, [data])
+        check_output(out, endings=ENDINGS, inputs=[run, data], overwrite=overwrite)
     model = open_model(run)
     if len(model.names) > 1 and target not in model.names:
         raise InputError(
@@ -89,7 +88,7 @@ def evaluate(
         unit=unit,
     )
     if out is not None:
-        write_predictions(frame, out)
+        write_table(frame, out)
     median = training_median(run, name)
     constant = float(np.median(labels)) if median is None else median
     numbers: dict[str, Any] = metrics(

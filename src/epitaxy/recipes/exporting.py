@@ -9,8 +9,7 @@ import torch
 
 from epitaxy.checkpoints import EXPORTERS
 from epitaxy.checkpoints.model_files import load_model
-from epitaxy.core.errors import InputError
-from epitaxy.core.files import atomic_file, readable_disk_errors
+from epitaxy.core.outputs import check_output, output_file
 from epitaxy.models.property_model import PropertyModel
 
 
@@ -27,29 +26,21 @@ def export_checkpoint(
         run: run folder, ``zoo:NAME`` or a loaded model.
         out: file to write.
         kind: format of the checkpoint.
-        overwrite: replace a file that stands at ``out``.
+        overwrite: replace a file that epitaxy did not write.
 
     Returns:
         ``out``.
 
     Raises:
-        InputError: there is no model, it does not fit the format, or there is something at ``out``.
+        InputError: there is no model, it does not fit the format, or something of somebody's is at
+            ``out``.
     """
-    out = Path(out)
-    with readable_disk_errors(out):
-        is_file, is_folder = out.is_file(), out.is_dir()
-    if is_folder:
-        raise InputError(f"The output {str(out)!r} is a folder; give the name of a file.")
-    if is_file and not overwrite:
-        raise InputError(
-            f"The output file {str(out)!r} exists; give another name, or allow to overwrite it "
-            "(--overwrite)."
-        )
+    out = check_output(out, inputs=[run], overwrite=overwrite)
     writer = EXPORTERS[kind]
     model = run if isinstance(run, PropertyModel) else load_model(run)
     origin = model.architecture if isinstance(run, PropertyModel) else str(run)
     buffer = io.BytesIO()  # torch's own errors of writing are not OSErrors
     torch.save(writer(model, origin), buffer)
-    with atomic_file(out) as temporary:
+    with output_file(out) as temporary:
         temporary.write_bytes(buffer.getvalue())
     return out

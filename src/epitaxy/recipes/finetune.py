@@ -10,7 +10,6 @@ from typing import Any
 from epitaxy.batches.scalers import TargetScaler
 from epitaxy.checkpoints.model_files import load_model, model_folder
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import check_output_folder
 from epitaxy.core.hashing import content_hash
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.heads import Head
@@ -19,6 +18,7 @@ from epitaxy.recipes.data import data_name, prepare, read_targets
 from epitaxy.recipes.leakage import inherit
 from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, common_settings, describe, execute, parameter_counts
+from epitaxy.recipes.workspace import run_folder
 from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -84,7 +84,7 @@ def finetune(
     Raises:
         InputError: something given is wrong; nothing was overwritten.
     """
-    out = check_output_folder(out)
+    out = run_folder(out, [data, split, from_model])
     source = load_model(from_model)
     chosen = source.encoder.training_recipe(recipe, several=len(source.names) > 1)
     config_for = training_configs(

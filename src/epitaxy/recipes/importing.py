@@ -7,6 +7,7 @@ from pathlib import Path
 from epitaxy.checkpoints import IMPORTERS
 from epitaxy.checkpoints.foreign import read_torch_file
 from epitaxy.checkpoints.model_files import save_model
+from epitaxy.core.checksums import protect
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import atomic_folder, check_output_folder
 from epitaxy.core.properties import PropertySpec
@@ -49,6 +50,7 @@ def import_checkpoint(
     model: PropertyModel = reader(
         read_torch_file(path), PropertySpec(name=name, unit=unit), path.name
     )
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, overwrite=overwrite) as folder:
         save_model(model, folder)
+        protect(folder)
     return model

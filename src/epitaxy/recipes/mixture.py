@@ -12,7 +12,6 @@ from epitaxy.batches.inputs import Inputs
 from epitaxy.batches.scalers import Scaling, TargetScaler
 from epitaxy.checkpoints.model_files import load_model, model_folder, named_models
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import check_output_folder
 from epitaxy.core.hashing import content_hash
 from epitaxy.descriptors.table import feature_names
 from epitaxy.models.fixed_vectors import FixedVectors
@@ -23,6 +22,7 @@ from epitaxy.recipes.data import Labelled, data_name, prepare, read_targets
 from epitaxy.recipes.leakage import inherit
 from epitaxy.recipes.options import Settings, training_configs
 from epitaxy.recipes.running import Run, common_settings, describe, execute
+from epitaxy.recipes.workspace import run_folder
 from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.splits import Split
 from epitaxy.structures.table import StructureTable
@@ -105,7 +105,7 @@ def mixture(
     Raises:
         InputError: something given is wrong; nothing was overwritten.
     """
-    out = check_output_folder(out)
+    out = run_folder(out, [data, split, experts])
     sources = read_experts(experts, strategy)
     chosen = Mixture.training_recipe(recipe)
     options = {**_compatible(compat), **options}

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from epitaxy.core.errors import InputError, once, suggestion
+from epitaxy.core.parsing import parse_yaml, read_yaml
+from epitaxy.models.limits import check_size
 from epitaxy.models.training_recipe import TrainingRecipe
 from epitaxy.training.config import TrainingConfig
 
@@ -72,6 +73,7 @@ def keywords(kind: Any, values: Mapping[str, Any], what: str) -> dict[str, Any]:
         needed = _needed(known[key], value)
         if needed:
             raise InputError(f"Wrong {what} settings: {key} = {value!r}; it must be {needed}.")
+    check_size(values)
     return dict(values)
 
 
@@ -105,10 +107,9 @@ def read_settings(settings: Settings) -> dict[str, Any]:
         return dict(settings)
     path = Path(settings)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"The settings file {str(path)!r} cannot be read: {reason}.") from error
+        content = read_yaml(path, scientific=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The settings file {str(path)!r} cannot be read: {error}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"The settings file {str(path)!r} must hold lines 'key: value'.")
     return content
@@ -127,8 +128,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         try:
-            settings.append((key.strip(), yaml.safe_load(value)))
-        except yaml.YAMLError:
+            settings.append((key.strip(), parse_yaml(value, scientific=True)))
+        except ValueError:
             equals = ""
         if not equals:
             raise InputError(f"A setting is written KEY=VALUE, but {text!r} came.")

@@ -12,11 +12,13 @@ import pandas as pd
 
 from epitaxy.checkpoints.model_files import ZOO, load_model, model_folder
 from epitaxy.core.errors import InputError
+from epitaxy.core.outputs import check_output, remove_output
+from epitaxy.core.tables import ENDINGS, write_table
 from epitaxy.evaluation.bundle import Bundle, is_bundle
 from epitaxy.evaluation.predicting import Predicted, predict_table, prediction_frame
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.data import write_dropped
-from epitaxy.results.predictions import write_prediction_csv
+from epitaxy.results.predictions import user_frame
 from epitaxy.structures.prototype import Elements, substituted
 from epitaxy.structures.reading import read_structures
 from epitaxy.structures.table import Dropped, StructureTable
@@ -29,6 +31,8 @@ def predict(
     run: str | Path | PropertyModel | Bundle,
     structures: str | Path | Sequence[str | Path] | StructureTable,
     out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """Predict the properties of new crystals.
 
@@ -36,7 +40,9 @@ def predict(
         run: run folder (a bundle of `fit`, too), ``zoo:NAME`` or a loaded model.
         structures: files, folders or tables of crystals, or a `StructureTable`; ``-`` reads a CIF
             file from standard input.
-        out: CSV to write; crystals that could not be used go to ``<out>.dropped.csv``.
+        out: file to write, .csv, .json or .parquet; crystals that could not be used go to
+            ``<out>.dropped.csv``.
+        overwrite: replace a file that epitaxy did not write.
 
     Returns:
         One row per crystal and property: id, property, split (``new``), y_true (NaN), y_pred,
@@ -47,8 +53,8 @@ def predict(
         InputError: there is no model, not one usable crystal, or ``out`` is one of the inputs.
     """
     if out is not None:
-        given = [structures] if isinstance(structures, str | Path | StructureTable) else structures
-        keep_input(out, given)
+        given = structures if isinstance(structures, list | tuple) else [structures]
+        _check(out, [run, *given], overwrite=overwrite)
     model = open_model(run)
     if isinstance(structures, StructureTable):
         table = structures
@@ -62,7 +68,7 @@ def predict(
     for dropped in lost[:5]:
         logger.warning("Left out %s: %s", dropped.id, dropped.reason)
     if out is not None:
-        write_prediction_csv(frame, out)
+        write_table(user_frame(frame), out)
         _write_dropped(Path(out), lost)
     return frame
 
@@ -118,6 +124,7 @@ def predict_prototype(
     out: str | Path | None = None,
     *,
     volume: str = "prototype",
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """Predict crystals that are a prototype with other elements on its sites, not relaxed.
 
@@ -129,8 +136,10 @@ def predict_prototype(
         prototype: structure file.
         elements: what takes the place of each element of the prototype: ``{"Sr": ["Ca", "Ba"]}``
             for all combinations, or a CSV file with one row per crystal, see `substituted`.
-        out: CSV to write; crystals that could not be used go to ``<out>.dropped.csv``.
+        out: file to write, .csv, .json or .parquet; crystals that could not be used go to
+            ``<out>.dropped.csv``.
         volume: ``prototype``, or ``predicted`` to scale each cell to usual bond lengths.
+        overwrite: replace a file that epitaxy did not write.
 
     Returns:
         As `predict`; ids are the name of the file and the elements, ``SrTiO3:Ca-Zr-O``.
@@ -139,8 +148,7 @@ def predict_prototype(
         InputError: as `predict` and `substituted`.
     """
     if out is not None:
-        given = [elements] if isinstance(elements, str | Path) else []
-        keep_input(out, [prototype, *given])
+        _check(out, [run, prototype, elements], overwrite=overwrite)
     model = open_model(run)
     table = substituted(prototype, elements, volume=volume)
     if isinstance(model, Bundle) or model.encoder.reads_lengths:
@@ -152,24 +160,27 @@ def predict_prototype(
             else f"The model {model.architecture} reads",
             "those of the prototype" if volume == "prototype" else "those of the scaled prototype",
         )
-    return predict(model, table, out)
+    return predict(model, table, out, overwrite=overwrite)
 
 
-def keep_input(out: str | Path, given: Sequence[str | Path | StructureTable]) -> None:
-    """Refuse to write over what is read.
+def _check(out: str | Path, given: Sequence[object], *, overwrite: bool) -> None:
+    """Refuse to write over what is read, or over what somebody else wrote.
 
     Raises:
-        InputError: ``out`` is one of the given files.
+        InputError: as said, or ``out`` has an ending that is not known.
     """
-    files = [Path(g).resolve() for g in given if not isinstance(g, StructureTable)]
-    if Path(out).resolve() in files:
-        raise InputError(f"The output {str(out)!r} is one of the inputs; give another file.")
+    check_output(out, endings=ENDINGS, inputs=given, overwrite=overwrite)
+    check_output(_beside(Path(out)), inputs=given, overwrite=overwrite)
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.name}.dropped.csv")
 
 
 def _write_dropped(out: Path, dropped: Sequence[Dropped]) -> None:
-    beside = out.with_name(f"{out.name}.dropped.csv")
+    beside = _beside(out)
     if not dropped:
-        beside.unlink(missing_ok=True)
+        remove_output(beside)
         return
     logger.warning("%d crystals were left out; see %s.", len(dropped), beside)
     write_dropped(beside, dropped)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from epitaxy.batches.scalers import Scaling, TargetScaler
-from epitaxy.core.files import check_output_folder
 from epitaxy.core.properties import PropertySpec
 from epitaxy.graphs.recipe import GraphRecipe
 from epitaxy.models import ENCODERS
@@ -25,6 +24,7 @@ from epitaxy.recipes.options import (
     with_defaults,
 )
 from epitaxy.recipes.running import Run, as_list, common_settings, describe, execute
+from epitaxy.recipes.workspace import run_folder
 from epitaxy.structures.grouping import AUTO
 from epitaxy.structures.selecting import Rows
 from epitaxy.structures.splits import Split
@@ -93,7 +93,7 @@ def train(
     Raises:
         InputError: something given is wrong; nothing was overwritten.
     """
-    out = check_output_folder(out)
+    out = run_folder(out, [data, split])
     kind = ENCODERS[model]
     read, names = resolve_targets(data, as_list(target), exclude_property)
     chosen = kind.training_recipe(recipe, several=len(names) > 1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from epitaxy.core.checksums import protect, verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import (
     MARKER,
@@ -21,6 +23,8 @@ from epitaxy.core.files import (
     write_text,
 )
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.outputs import check_not_read
+from epitaxy.core.parsing import read_yaml
 from epitaxy.training.resume import FILE as RESUME_FILE
 
 logger = logging.getLogger("epitaxy")
@@ -43,12 +47,31 @@ def config_hash(config: dict[str, Any], without: Collection[str] = ()) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the resolved configuration of a run folder, empty when there is none to read."""
+    """Return the resolved configuration of a run folder, empty when there is none to read.
+
+    Raises:
+        InputError: it was damaged or changed since the run was finished.
+    """
+    path = verified(folder / CONFIG)
     try:
-        content = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        content = read_yaml(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def run_folder(out: str | Path, inputs: Iterable[Any]) -> Path:
+    """Return the folder of a new run.
+
+    Args:
+        out: folder to write.
+        inputs: what is read: data, models, files of splits.
+
+    Raises:
+        InputError: it is not ours to write, is read, or holds what is read.
+    """
+    check_not_read(Path(out), inputs)
+    return check_output_folder(out)
 
 
 def is_finished(out: Path, config: dict[str, Any], *, overwrite: bool) -> bool:
@@ -87,10 +110,10 @@ def workspace(
     Raises:
         InputError: another process works on the same output, or the disk cannot be written.
     """
-    folder = unfinished(out)
+    folder, real = unfinished(out), Path(os.path.realpath(out))
     with readable_disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.with_name(f".{out.name}.lock").open("w") as lock:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        with real.with_name(f".{real.name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -99,14 +122,16 @@ def workspace(
                 ) from None
             _prepare(folder, config, keep, may_differ)
             yield folder
+            protect(folder)
             check_output_folder(out)  # somebody may have put something there meanwhile
-            replace_folder(folder, out)
+            replace_folder(folder, real)  # a link stays, and what it leads to is replaced
             Path(lock.name).unlink(missing_ok=True)
 
 
 def unfinished(out: Path) -> Path:
     """Return the folder in which a run for ``out`` is in progress, or was interrupted."""
-    return out.with_name(f".{out.name}.unfinished")
+    real = Path(os.path.realpath(out))
+    return real.with_name(f".{real.name}.unfinished")
 
 
 def _prepare(

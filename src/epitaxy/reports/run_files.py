@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import read_yaml
 from epitaxy.results.history import read_history
 from epitaxy.results.metrics import read_metrics
 from epitaxy.results.predictions import read_predictions
@@ -76,9 +77,10 @@ def read_run(folder: str | Path) -> RunFiles:
 def _read_config(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
+    verified(path)
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = read_yaml(path)
+    except ValueError as error:
         raise InputError(
             f"The file {str(path)!r} is not YAML; restore the file that the run wrote."
         ) from error
@@ -93,6 +95,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 def _read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame | None:
     if not path.is_file():
         return None
+    verified(path)
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(needed, str))
         frame[list(needed)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import readable_disk_errors, write_text
 
@@ -101,6 +102,7 @@ def read_history(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no file {str(path)!r}; give the history.csv of a run folder.")
+    verified(path)
     try:
         text = _whole_rows(path.read_text(encoding="utf-8"))
         frame = pd.read_csv(io.StringIO(text), float_precision="round_trip")

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import atomic_file
+from epitaxy.core.outputs import output_file
 
 BENCHMARK = "matbench_v0.1"
 PREFIX = "matbench_"
@@ -224,7 +224,7 @@ def record_hash(content: Mapping[str, Any]) -> str:
 def write_record(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a record as ``.json.gz``, all or nothing."""
     text = json.dumps(content, allow_nan=False).encode()
-    with atomic_file(path) as temporary:
+    with output_file(path) as temporary:
         temporary.write_bytes(gzip.compress(text, mtime=0))
 
 

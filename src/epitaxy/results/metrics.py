@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import read_json
 from epitaxy.results.intervals import difference, score
 from epitaxy.results.predictions import SPLITS, known_rows, read_predictions
 
@@ -96,11 +97,11 @@ def read_metrics(folder: str | Path) -> Metrics:
     ``predictions.parquet``, each row its own group.
 
     Raises:
-        InputError: a file cannot be understood.
+        InputError: a file is damaged or cannot be understood.
     """
-    path = Path(folder) / FILE
+    path = verified(Path(folder) / FILE)
     try:
-        found: Metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found: Metrics = read_json(path) if path.is_file() else {}
         numbers = [one for properties in found.values() for one in properties.values()]
         if numbers and all("mae_interval" in one for one in numbers):
             return found

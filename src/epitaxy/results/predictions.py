@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.core.files import atomic_file
 
@@ -23,9 +25,9 @@ SPLITS = ("train", "val", "test", "other", "new")
 than those to be predicted; ``new`` is a crystal that no split contains."""
 
 USER_COLUMNS = ("id", "property", "y_pred", "y_lower", "y_upper", "unit")
-"""Columns of the CSV that a user gets for new crystals."""
+"""Columns of the file that a user gets for new crystals."""
 FURTHER_COLUMNS = ("domain", "unseen_elements", "domain_percentile", "nearest")
-"""Further columns of that CSV, where the frame has them: how like the training a crystal is."""
+"""Further columns of that file, where the frame has them: how like the training a crystal is."""
 
 
 def make_predictions(
@@ -145,17 +147,20 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     """Read and validate ``predictions.parquet``.
 
     Raises:
-        InputError: the file is absent, not Parquet, or breaks the schema.
+        InputError: the file is absent, damaged, not Parquet, or breaks the schema.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(
             f"There is no file {str(path)!r}; give the predictions.parquet of a run folder."
         )
+    verified(path)
     try:
         # An open file, because pandas takes a relative path with a colon for an address.
         with path.open("rb") as file:
-            frame = pd.read_parquet(file)
+            table = pq.read_table(file)
+        table.validate(full=True)  # also that texts are texts
+        frame = table.to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"The file {str(path)!r} is not a readable Parquet table; "
@@ -164,20 +169,18 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     return validate_predictions(frame, repr(str(path)))
 
 
-def write_prediction_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write what a user wants to know of new crystals as CSV, all or nothing.
+def user_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what a user wants to know of new crystals.
 
     Columns: ``id``, ``property``, ``y_pred``, ``y_lower``, ``y_upper``, ``unit``, and
-    `FURTHER_COLUMNS` where the frame has them; a bound that is not known is an empty field.
+    `FURTHER_COLUMNS` where the frame has them; a bound that is not known is NaN.
 
     Raises:
-        InputError: the frame breaks the schema, or the place cannot be written.
+        InputError: the frame breaks the schema.
     """
     shown = validate_predictions(frame)[list(USER_COLUMNS)]
     further = [name for name in FURTHER_COLUMNS if name in frame]
-    shown = shown.assign(**{name: frame[name].to_numpy() for name in further})
-    with atomic_file(path) as temporary:
-        shown.to_csv(temporary, index=False)
+    return shown.assign(**{name: frame[name].to_numpy() for name in further})
 
 
 def select_property(predictions: pd.DataFrame, property_name: str | None = None) -> pd.DataFrame:

@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.parsing import read_yaml
 from epitaxy.results.intervals import LEVEL
 from epitaxy.results.rules import Rules
 from epitaxy.results.summary import ABOUT, summary
@@ -77,10 +77,9 @@ def read_rules(path: str | Path) -> TableRules:
             of them are named.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"The file of rules {str(path)!r} cannot be read: {reason}.") from error
+        content = read_yaml(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The file of rules {str(path)!r} cannot be read: {error}.") from error
     if not isinstance(content, dict):
         raise InputError(f"The file of rules {str(path)!r} must hold lines 'key: value'.")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from epitaxy.core.errors import DiskError
 from epitaxy.core.files import cache_folder
 from epitaxy.structures.building import Reading
 from epitaxy.structures.sources import SOURCES
@@ -17,5 +18,8 @@ def cached(name: str, convert: Callable[[], Reading]) -> Reading:
         kept: Reading = SOURCES["parquet"](str(path))
         return kept.noted(f"Read from the cache {str(path)!r}; remove the file to load it anew.")
     reading = convert()
-    reading.table.to_parquet(path)
+    try:
+        reading.table.to_parquet(path)
+    except DiskError as error:
+        return reading.noted(f"{error} The table is not kept.")
     return reading

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.tables import original_text
 from epitaxy.structures.building import UNNAMED, to_number
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", " ": "space"}
@@ -116,7 +117,7 @@ def _split(text: str, delimiter: str) -> Iterator[list[str]]:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             cells = [cell.strip() if "\n" not in cell else cell for cell in row]
             if any(cells):
-                yield cells
+                yield [original_text(cell) for cell in cells]
     finally:
         csv.field_size_limit(limit)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import atomic_file
+from epitaxy.core.outputs import check_output, output_file
+from epitaxy.core.tables import cell_text
 from epitaxy.structures.comparing import DEFAULT_RULE, MatchRule
 from epitaxy.structures.merging import BY, KEEP, Merged, join, refusal
 from epitaxy.structures.published import SUFFIX
@@ -40,6 +41,7 @@ def merge(
     report: str | Path | None = None,
     rule: MatchRule = DEFAULT_RULE,
     workers: int | None = None,
+    overwrite: bool = False,
 ) -> Merged:
     """Join data sets into one Parquet table and write beside it what was joined.
 
@@ -54,6 +56,7 @@ def merge(
             by default ``out`` with the ending ``.merges.csv``.
         rule: by structure, how much two structures may differ.
         workers: processes; by default one per core when the work is worth it.
+        overwrite: replace files that epitaxy did not write.
 
     Raises:
         InputError: as `merge_tables` and `read_table`; or ``out`` is no new Parquet file. When
@@ -62,7 +65,12 @@ def merge(
     out = Path(out)
     report = out.with_suffix(REPORT_SUFFIX) if report is None else Path(report)
     sources = [parse_source(text) for text in data]
-    _check(sources, out, report, by, keep)
+    _check(by, keep)
+    if out.resolve() == report.resolve():
+        raise InputError(f"The report {str(report)!r} is the output too; give another name.")
+    given = [source.data for source in sources]
+    check_output(out, endings=(".parquet",), inputs=given, overwrite=overwrite)
+    check_output(report, endings=(".csv",), inputs=given, overwrite=overwrite)
     tables = dict(zip(_table_names(sources), (_read(s) for s in sources), strict=True))
     merged = join(tables, by=by, keep=keep, rule=rule, workers=workers)
     refused = bool(merged.conflicts) and keep == "refuse"
@@ -108,20 +116,12 @@ def _is_data(text: str) -> bool:
     return named or (bool(text) and Path(text).expanduser().exists())
 
 
-def _check(sources: Sequence[Source], out: Path, report: Path, by: str, keep: str) -> None:
+def _check(by: str, keep: str) -> None:
     """Find mistakes before the long work begins."""
     if by not in BY:
         raise unknown("way to join rows (by)", by, BY)
     if keep not in KEEP:
         raise unknown("rule for conflicts (keep)", keep, KEEP)
-    if out.suffix.lower() != ".parquet":
-        raise InputError(f"The output {str(out)!r} must end in .parquet.")
-    inputs = {Path(source.data).expanduser().resolve() for source in sources}
-    for path in (out, report):
-        if path.resolve() in inputs:
-            raise InputError(f"The output {str(path)!r} is one of the inputs; give another name.")
-    if out.resolve() == report.resolve():
-        raise InputError(f"The report {str(report)!r} is the output too; give another name.")
 
 
 def _table_names(sources: Sequence[Source]) -> list[str]:
@@ -157,17 +157,20 @@ def _read(source: Source) -> StructureTable:
 def _write_report(merged: Merged, path: Path, *, with_used: bool) -> None:
     """Write the rows that went into others, then the conflicts."""
     row_of = {name: row for row, name in enumerate(merged.table.ids)}
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with output_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({"event": "merged", **row._asdict()} for row in merged.rows)
+        writer.writerows(
+            {"event": "merged"} | {k: cell_text(v) for k, v in row._asdict().items()}
+            for row in merged.rows
+        )
         for conflict in merged.conflicts:
             used = float(merged.table.values[conflict.property][row_of[conflict.id]])
             writer.writerow(
                 {
                     "event": "conflict",
-                    "id": conflict.id,
-                    "property": conflict.property,
+                    "id": cell_text(conflict.id),
+                    "property": cell_text(conflict.property),
                     "values": " ".join(map(repr, conflict.values)),
                     "used": repr(used) if with_used else "",
                 }

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.outputs import check_output
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.file_batches import parse_files
 from epitaxy.structures.grouping import check_column, needs_column
@@ -284,14 +285,15 @@ def convert(
     target: str | Sequence[str] | None = None,
     units: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> StructureTable:
     """Read anything that `read_table` reads and write it as one Parquet table.
 
     Raises:
-        InputError: as `read_table`; or ``out`` does not end in .parquet.
+        InputError: as `read_table`; or ``out`` does not end in .parquet, is read, or was not
+            written by epitaxy and ``overwrite`` is not set.
     """
-    if Path(out).suffix.lower() != ".parquet":
-        raise InputError(f"The output {str(out)!r} must end in .parquet.")
+    check_output(out, endings=(".parquet",), inputs=[data], overwrite=overwrite)
     table = read_table(data, target=target, units=units, labels=labels)
     table.to_parquet(out)
     return table

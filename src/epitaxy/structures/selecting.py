@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import file_and_key
+from epitaxy.core.parsing import parse_json
+from epitaxy.core.tables import original_text
 from epitaxy.structures.split_files import descend, members
 from epitaxy.structures.table import StructureTable
 
@@ -55,8 +56,8 @@ def _read(path: Path, key: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if not path.name.lower().endswith(".json"):
-            return [line.strip() for line in text.splitlines() if line.strip()]
-        content = json.loads(text)
+            return [original_text(line.strip()) for line in text.splitlines() if line.strip()]
+        content = parse_json(text)
     except (OSError, ValueError) as error:
         raise InputError(f"The file of ids {str(path)!r} cannot be read: {error}.") from error
     found = descend(content, key, str(path))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import read_json
 from epitaxy.structures.table import StructureTable
 
 logger = logging.getLogger("epitaxy")
@@ -20,7 +20,7 @@ def read_split_file(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is no JSON, or is no dictionary.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"Could not read the split file {str(path)!r}: {error}.") from error
     if not isinstance(data, dict):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from epitaxy.core.errors import InputError
-from epitaxy.core.files import file_and_key, write_json
+from epitaxy.core.files import file_and_key
+from epitaxy.core.outputs import write_json_output
 from epitaxy.core.seeds import generator
 from epitaxy.structures.grouping import (
     AUTO,
@@ -89,7 +90,7 @@ use a larger fraction or more data.
 
     def to_json(self, path: str | Path) -> None:
         """Write ``{"train": [ids], "val": [ids], "test": [ids]}``; no test key if it is empty."""
-        write_json(path, self.as_dict())
+        write_json_output(path, self.as_dict())
 
     @classmethod
     def from_json(cls, path: str | Path) -> Split:
@@ -300,7 +301,7 @@ def split(
         splits = matbench_folds(table, seed=seed, group_by=group_by)
     else:
         raise InputError(f"Unknown split method {method!r}; allowed: random, kfold, matbench.")
-    write_json(out, {f"fold{i}": s.as_dict() for i, s in enumerate(splits)})
+    write_json_output(out, {f"fold{i}": s.as_dict() for i, s in enumerate(splits)})
     return splits
 
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from epitaxy.core.elements import SYMBOLS
 from epitaxy.core.errors import InputError, suggestion
-from epitaxy.core.files import atomic_file
 from epitaxy.core.hashing import content_hash
+from epitaxy.core.outputs import output_file
 from epitaxy.core.properties import PropertySpec
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class StructureTable:
         table = pa.table(columns).replace_schema_metadata(
             {METADATA_KEY: json.dumps(metadata).encode()}
         )
-        with atomic_file(path) as temporary:
+        with output_file(path) as temporary:
             pq.write_table(table, temporary)
 
 

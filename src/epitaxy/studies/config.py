@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from epitaxy.core.errors import InputError, suggestion
+from epitaxy.core.parsing import LARGEST_YAML, parse_yaml, read_bytes
 from epitaxy.results.rules import Rules
 
 SOURCE = "source:"
@@ -86,11 +86,10 @@ def read_content(path: Path) -> tuple[dict[str, Any], str]:
         InputError: there is no such file, or it is no YAML mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"The study file {str(path)!r} cannot be read: {reason}.") from error
+        text = read_bytes(path, LARGEST_YAML).decode("utf-8-sig")
+        content = parse_yaml(text, scientific=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The study file {str(path)!r} cannot be read: {error}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"The study file {str(path)!r} must hold lines 'key: value'.")
     return content, text
@@ -133,25 +132,6 @@ def leaves(node: Any) -> Iterator[Any]:
             yield from leaves(part)
     else:
         yield node
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, but a key that stands twice is an error, and 1e-3 is a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"the key {key.value!r} stands twice, again in line {line}")
-            if isinstance(key.value, str):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
-)
 
 
 def _label(value: Any) -> Any:

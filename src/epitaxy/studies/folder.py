@@ -20,6 +20,7 @@ from epitaxy.core.files import (
     write_json,
     write_text,
 )
+from epitaxy.core.parsing import parse_json, read_json
 from epitaxy.studies.config import Compare, Study
 from epitaxy.studies.expanding import Plan, PlannedRun
 
@@ -102,7 +103,7 @@ class StudyFolder:
             InputError: this is not the folder of a study.
         """
         try:
-            content = json.loads((self.root / PLAN).read_text(encoding="utf-8"))
+            content = read_json(self.root / PLAN)
             runs = [PlannedRun(**{**r, "needs": tuple(r["needs"])}) for r in content["runs"]]
             cells = tuple((cell["run"], cell["axes"]) for cell in content["cells"])
             compare = content["compare"] and Compare(**content["compare"])
@@ -171,7 +172,7 @@ class StudyFolder:
         events = []
         for line in lines:
             try:
-                events.append(json.loads(line))
+                events.append(parse_json(line))
             except ValueError:
                 continue
         return events

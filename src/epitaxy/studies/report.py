@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.files import MARKER, check_output_folder, readable_disk_errors
+from epitaxy.core.parsing import read_yaml
 from epitaxy.reports.study_report import StudyContent, write_study_report
 from epitaxy.results.published import read_published, read_rules
 from epitaxy.results.summary import mean_ranks, summary
@@ -169,8 +169,8 @@ def _provenance(
 
 def _configuration(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        content = read_yaml(path)
+    except (OSError, ValueError):
         # What a run says of itself is an extra here; the run may be an older one.
         return {}
     return content if isinstance(content, dict) else {}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from epitaxy.core.checksums import verified
 from epitaxy.core.errors import InputError, unknown
-from epitaxy.core.files import atomic_file
+from epitaxy.core.outputs import check_output
+from epitaxy.core.parsing import read_json
+from epitaxy.core.tables import ENDINGS, write_table
 from epitaxy.results.predictions import SPLITS
 from epitaxy.studies.expanding import TABLE_VERBS
 from epitaxy.studies.folder import StudyFolder
@@ -26,14 +28,19 @@ DTYPES = {
 
 
 def study_results(
-    folder: str | Path, out: str | Path | None = None, *, part: str = "test"
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    part: str = "test",
+    overwrite: bool = False,
 ) -> pd.DataFrame:
     """Collect the errors of what is finished, at any moment.
 
     Args:
         folder: what was ``out`` of `run_study`.
-        out: CSV file to write.
+        out: file to write, .csv, .json or .parquet.
         part: ``train``, ``val`` or ``test``.
+        overwrite: replace a file that epitaxy did not write.
 
     Returns:
         One row per combination of axis values and property, and per source and property: ``run``
@@ -48,6 +55,8 @@ def study_results(
     """
     if part not in SPLITS:
         raise unknown("part", part, SPLITS)
+    if out is not None:
+        check_output(out, endings=ENDINGS, inputs=[folder], overwrite=overwrite)
     study = StudyFolder(folder)
     written, finished = study.read(), study.finished()
     in_cells = {identity for identity, _ in written.plan.cells}
@@ -69,16 +78,16 @@ def study_results(
     frame = pd.DataFrame(rows, columns=[*head, *written.axes, *tail], dtype=object)
     frame = frame.astype(DTYPES)
     if out is not None:
-        with atomic_file(out) as temporary:
-            frame.to_csv(temporary, index=False)
+        write_table(frame, out)
     return frame
 
 
 def _numbers(run: Path, part: str) -> list[dict[str, Any]]:
     """Return one dictionary per property of a finished run."""
+    scores, history = verified(run / "metrics.json"), verified(run / "history.csv")
     try:
-        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-        with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+        metrics = read_json(scores)
+        with history.open(encoding="utf-8", newline="") as file:
             seconds = [float(row["seconds"] or 0) for row in csv.DictReader(file)]
         return [
             {

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Balance = Literal["labels", "properties", "uncertainty", "published"]
 """How the errors of several properties make one loss, see `epitaxy.training.losses.Loss`."""
 
+MOST = 1_000_000
+"""Largest number of passes, and of whatever else is counted."""
+
 
 class TrainingConfig(BaseModel):
     """Settings of one training; unknown keys and impossible combinations are refused.
@@ -17,11 +20,13 @@ class TrainingConfig(BaseModel):
     'one-cycle'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
-    epochs: int = Field(default=150, ge=1)
+    epochs: int = Field(default=150, ge=1, le=MOST)
     """Passes over the training rows."""
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, le=MOST)
     """Crystals per step."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """Largest learning rate of the schedule."""
@@ -34,7 +39,7 @@ class TrainingConfig(BaseModel):
     from 0.95 to 0.85 and back."""
     schedule: Literal["constant", "cosine", "one-cycle", "triangular"] = "one-cycle"
     """How the learning rate moves: per epoch for cosine and triangular, per step for one-cycle."""
-    schedule_epochs: int | None = Field(default=None, ge=1)
+    schedule_epochs: int | None = Field(default=None, ge=1, le=MOST)
     """Length of the cosine or one-cycle schedule, or period of the triangular one; the number of
     epochs when empty."""
     minimum_rate: float = Field(default=0.0, ge=0)
@@ -51,10 +56,10 @@ class TrainingConfig(BaseModel):
     """Draw a property for each place of a batch, with probability n^(1/temperature) for n labels,
     then a crystal that has it; 1 draws by the number of labels, a high one all alike. None takes
     every crystal once per epoch."""
-    sampling_bins: int | None = Field(default=None, ge=2)
+    sampling_bins: int | None = Field(default=None, ge=2, le=MOST)
     """Draw training rows with replacement so that as many bins of equal width of the label come
     equally often (Chang 2022: 30); for one property. None takes every crystal once per epoch."""
-    patience: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1, le=MOST)
     """Stop after this many epochs without a better validation error; None never stops."""
     gradient_clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient; None does not clip."""
@@ -65,7 +70,7 @@ class TrainingConfig(BaseModel):
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps. Several with commas (cuda:0,cuda:1) share out the experts of a
     mixture."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of initial weights, order of batches and random splits."""
     logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
     """Further loggers beside history.csv (optional extras)."""

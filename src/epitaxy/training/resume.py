@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from epitaxy.core.files import atomic_file
+from epitaxy.core.parsing import parse_json
 
 FILE = "resume.safetensors"
 
@@ -58,7 +59,7 @@ def load_state(
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        note, scalars = json.loads(header["note"]), json.loads(header["scalars"])
+        note, scalars = parse_json(header["note"]), parse_json(header["scalars"])
     except (SafetensorError, KeyError, ValueError):
         return None
     weights, best = _below(tensors, "model/"), _below(tensors, "best/")

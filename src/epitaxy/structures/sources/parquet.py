@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from epitaxy.core.errors import InputError
+from epitaxy.core.parsing import parse_json
 from epitaxy.core.properties import PropertySpec
 from epitaxy.structures.building import RESERVED, Reading, pack, text_column
 from epitaxy.structures.table import METADATA_KEY, Dropped
@@ -29,6 +29,7 @@ def read(location: str) -> Reading:
         # An open file, because a relative path with a colon would be taken for an address.
         with Path(location).open("rb") as file:
             table = pq.read_table(file)
+        table.validate(full=True)  # also that texts are texts
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"Could not read {location!r} as a Parquet table: {error}.") from error
     missing = [name for name in STRUCTURAL if name not in table.column_names]
@@ -140,6 +141,6 @@ def _metadata(table: pa.Table) -> tuple[dict[str, PropertySpec], list[Dropped]]:
     raw = (table.schema.metadata or {}).get(METADATA_KEY)
     if raw is None:
         return {}, []
-    data = json.loads(raw)
+    data = parse_json(raw)
     specs = {name: PropertySpec(**spec) for name, spec in data["properties"].items()}
     return specs, [Dropped(*entry) for entry in data["dropped"]]
