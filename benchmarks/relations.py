@@ -2,8 +2,8 @@
 
     python benchmarks/relations.py DEVI CHANG
 
-DEVI and CHANG are folders with the Parquet tables of Devi et al. (2024) and Chang et al. (2022). Materials are compositions,
-values their medians.
+DEVI and CHANG are folders with the Parquet tables of Devi et al. (2024) and Chang et al. (2022).
+Materials are compositions, values their medians.
 """
 
 from __future__ import annotations

@@ -10,47 +10,58 @@ from epitaxy.cli import options as o
 from epitaxy.core.processes import age
 
 
+Targets = Annotated[list[str], typer.Option(help="Property to learn (repeat: each by itself).")]
+Budget = Annotated[
+    str | None, typer.Option(help="90s, 30m, 2h; by the number of rows when left out.")
+]
+End = Annotated[str | None, typer.Option(help="On the clock: then the best so far is handed over.")]
+Candidates = Annotated[str, typer.Option(help="Families with commas, or all.")]
+Sources = Annotated[
+    str, typer.Option(help="Trained models: run folders, zoo:NAME, zoo:*, with commas.")
+]
+Expect = Annotated[
+    str,
+    typer.Option(
+        help="Crystals to be predicted: unknown to all sources, related (one knows a related "
+        "property of them), or any."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Threads = Annotated[int | None, typer.Option(help="Processes that work at a time; one per core.")]
+Repeats = Annotated[
+    int | None, typer.Option(help="Of everything, with other folds; 1 to 3 by the budget.")
+]
+Calibration = Annotated[
+    float | None, typer.Option(help="Slowness of the machine; measured once if left out.")
+]
+Trust = Annotated[
+    bool, typer.Option(help="Let sources compete that do not say what they have learned.")
+]
+Tune = Annotated[
+    bool, typer.Option(help="Also seek hyperparameters of the best candidates (Optuna).")
+]
+DryRun = Annotated[bool, typer.Option(help="Say what was understood, and stop.")]
+
+
 def command(
     data: o.Data,
-    target: Annotated[list[str], typer.Option(help="Property to learn (repeat: each by itself).")],
+    target: Targets,
     out: o.Out,
-    budget: Annotated[
-        str | None, typer.Option(help="90s, 30m, 2h; by the number of rows when left out.")
-    ] = None,
-    deadline: Annotated[
-        str | None, typer.Option(help="On the clock: then the best so far is handed over.")
-    ] = None,
-    candidates: Annotated[str, typer.Option(help="Families with commas, or all.")] = "all",
-    sources: Annotated[
-        str, typer.Option(help="Trained models: run folders, zoo:NAME, zoo:*, with commas.")
-    ] = "zoo:*",
-    expect: Annotated[
-        str,
-        typer.Option(
-            help="Crystals to be predicted: unknown to all sources, related (one knows a related "
-            "property of them), or any."
-        ),
-    ] = "unknown",
+    budget: Budget = None,
+    deadline: End = None,
+    candidates: Candidates = "all",
+    sources: Sources = "zoo:*",
+    expect: Expect = "unknown",
     group_by: o.GroupBy = "auto",
     unit: o.Unit = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    threads: Annotated[
-        int | None, typer.Option(help="Processes that work at a time; one per core.")
-    ] = None,
-    repeats: Annotated[
-        int | None, typer.Option(help="Of everything, with other folds; 1 to 3 by the budget.")
-    ] = None,
-    calibration: Annotated[
-        float | None, typer.Option(help="Slowness of the machine; measured once if left out.")
-    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    repeats: Repeats = None,
+    calibration: Calibration = None,
     *,
-    trust_sources: Annotated[
-        bool, typer.Option(help="Let sources compete that do not say what they have learned.")
-    ] = False,
-    tune: Annotated[
-        bool, typer.Option(help="Also seek hyperparameters of the best candidates (Optuna).")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option(help="Say what was understood, and stop.")] = False,
+    trust_sources: Trust = False,
+    tune: Tune = False,
+    dry_run: DryRun = False,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Find the best model for a property, with its honest error."""

@@ -294,12 +294,7 @@ def prepare_fit(
     began, computed = time.monotonic(), time.process_time()
     families = chosen_families(candidates)
     workers = (os.cpu_count() or 1) if threads is None else threads
-    if workers < 1:
-        raise InputError(f"{threads} threads are not possible; give 1 or more.")
-    if repeats is not None and repeats < 1:
-        raise InputError(f"{repeats} repeats are not possible; give 1 or more.")
-    if calibration is not None and not calibration > 0:
-        raise InputError(f"The calibration {calibration:g} is not possible; give more than 0.")
+    _check_numbers(workers, repeats, calibration)
     if tune:
         require_optuna()
     wanted, end = None if budget is None else seconds_of(budget), deadline_of(deadline)
@@ -334,6 +329,15 @@ def prepare_fit(
     for line in planned:
         logger.info("%s", line)
     return Prepared(ready, families, plan, seconds, workers, tune, pace, [*said, *planned])
+
+
+def _check_numbers(threads: int, repeats: int | None, calibration: float | None) -> None:
+    if threads < 1:
+        raise InputError(f"{threads} threads are not possible; give 1 or more.")
+    if repeats is not None and repeats < 1:
+        raise InputError(f"{repeats} repeats are not possible; give 1 or more.")
+    if calibration is not None and not calibration > 0:
+        raise InputError(f"The calibration {calibration:g} is not possible; give more than 0.")
 
 
 def _config(data: Data, made: Prepared) -> dict[str, Any]:
