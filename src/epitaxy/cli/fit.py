@@ -9,7 +9,6 @@ import typer
 from epitaxy.cli import options as o
 from epitaxy.core.processes import age
 
-
 Targets = Annotated[list[str], typer.Option(help="Property to learn (repeat: each by itself).")]
 Budget = Annotated[
     str | None, typer.Option(help="90s, 30m, 2h; by the number of rows when left out.")
