@@ -52,6 +52,7 @@ def fitted(options: argparse.Namespace, task: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "test_mae": float(evaluate(found.folder, test, "target")["mae"]),
         "told": found.mae,
+        "told_plain_folds": (found.score["plain_folds"] or {}).get("mae"),
         "transfer": found.score["transfer"],
         "seconds": round(time.monotonic() - began),
     }

@@ -37,7 +37,7 @@ class Demo:
         return "\n".join(
             [
                 "",
-                f"Measured band gaps of {self.fitted.score['n']} semiconductors.",
+                f"Measured band gaps of {self.fitted.score['rows']} semiconductors.",
                 self.fitted.text(),
                 "",
                 "Three crystals that are not among them, with 90 % intervals:",
