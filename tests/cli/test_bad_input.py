@@ -12,6 +12,7 @@ import torch
 
 from epitaxy.checkpoints.model_files import zoo_names
 from epitaxy.recipes import running
+from options import replaced
 from salts import GAPS, IDS, cif, content, single_atom, write_folder
 
 SHORT = ("--target", "gap", "--epochs", "1")
@@ -22,7 +23,7 @@ def train(epitaxy, salts, no_report):
     """Train on the salts with further options; whatever is left at ``run`` is a mistake."""
 
     def run(*options, data=salts):
-        return epitaxy("train", data, *SHORT, "--out", "run", *options)
+        return epitaxy(*replaced(["train", data, *SHORT, "--out", "run"], *options))
 
     return run
 

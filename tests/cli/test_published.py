@@ -5,6 +5,7 @@ import yaml
 
 from epitaxy.core.properties import PropertySpec
 from epitaxy.recipes.running import read_run
+from epitaxy.reports.baseline import error_text
 from salts import in_memory
 
 
@@ -23,7 +24,7 @@ def test_published_units_and_recipe(epitaxy, data, no_report, tmp_path):
     assert found.code == 0, found.err
     numbers = read_run(tmp_path / "run").metrics["test"]["gap"]
     line = f"MAE {numbers['mae'] / 4:.4g} on the published scale (1.0 is 4 eV)"
-    assert f"test  gap: MAE {numbers['mae']:.4g} eV (n = 3)" in found.out
+    assert f"test  gap: {error_text(numbers)}" in found.out
     assert f"test  gap: {line}" in found.out
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert (config["recipe"], config["training"]["batch_size"]) == ("published", 16)

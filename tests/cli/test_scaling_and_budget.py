@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import epitaxy as package
+from options import replaced
 
 PRICES = ("--cost-target", 5, "--cost-source", 1, "--have-target", 200, "--have-source", 10000)
 
@@ -153,5 +154,6 @@ def test_budget_from_numbers(epitaxy):
     ],
 )
 def test_wrong_options_of_budget(epitaxy, table, arguments, words):
-    found = epitaxy("budget", *PRICES, *(str(a).format(table=table) for a in arguments))
+    given = (str(a).format(table=table) for a in arguments)
+    found = epitaxy("budget", *replaced(PRICES, *given))
     assert words in found.sentence

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from epitaxy.core.checksums import protect
 from epitaxy.core.errors import InputError
 from epitaxy.evaluation.bundle import Bundle
 from epitaxy.fitting.candidates import FAMILIES
@@ -23,7 +24,7 @@ from salts import GAPS, cif, content
 FILES = {
     *{".epitaxy", "README.md", "calibration.safetensors", "candidates.csv", "config.yaml"},
     *{"figures", "fit.json", "metrics.json", "models", "predictions.parquet", "report.html"},
-    *{"score.json"},
+    *{"score.json", "checksums.json"},
 }
 
 
@@ -114,9 +115,11 @@ def test_damaged_bundles_are_input_errors(finished, tmp_path):
     copy = shutil.copytree(finished.folder, tmp_path / "copy")
     header = json.loads((copy / "fit.json").read_text())
     (copy / "fit.json").write_text(json.dumps(header | {"version": 99}))
+    protect(copy)
     with pytest.raises(InputError, match="version 99"):
         Bundle.read(copy)
     (copy / "fit.json").write_text("{")
+    protect(copy)
     with pytest.raises(InputError, match="copy the whole run again"):
         predict(copy, copy)
     with pytest.raises(InputError, match="not the folder of a finished fit"):

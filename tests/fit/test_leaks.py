@@ -10,6 +10,7 @@ import pytest
 from epitaxy.checkpoints.learned import FILE, Learned, Materials, read_learned
 from epitaxy.checkpoints.relations import Relation
 from epitaxy.checkpoints.sharing import zoo_push
+from epitaxy.core.checksums import protect
 from epitaxy.core.errors import InputError
 from epitaxy.fitting.fit import fit, prepare_fit
 from epitaxy.fitting.folds import KNOWN
@@ -53,6 +54,7 @@ def noted(folder, table, labels, target):
     """Return a copy of a run that says that it has learned other values."""
     shutil.copytree(folder, target)
     Learned.of_table(table, labels[:, None], ["gap"]).write(target)
+    protect(target)
     return target
 
 

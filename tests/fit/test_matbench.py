@@ -135,7 +135,7 @@ def test_fit_sees_the_training_rows_only(task, table, tmp_path, monkeypatch):
     result = recipes.matbench("salts", "fit", tmp_path / "f.json.gz", data=table, **options)
     assert given.keys() == {f"fold{k}-seed0" for k in range(5)}
     models = named_models("zoo:*")
-    usable = recipes.usable_sources(models, table, "gap salts", most=0).models
+    usable = recipes.usable_sources(models, table, "gap", most=0).models
     sources = {"sources": list(usable.values())}
     assert {str(o) for _, o in given.values()} == {str({"seed": 0, **options, **sources})}
     for fold in result.folds:

@@ -63,7 +63,8 @@ def test_perceptrons_predict_what_torch_predicts():
     new = torch.as_tensor(NEW, dtype=torch.float32).expand(mlp.MEMBERS, -1, -1)
     expected = mlp.forward(new, parts[:3], parts[3:]).mean(dim=0)
     np.testing.assert_allclose(learned(NEW), expected, rtol=1e-5, atol=1e-5)
-    assert np.array_equal(learned(NEW)[7:9], learned(NEW[7:9]))
+    # Products of another number of rows may be summed in another order, by the processor.
+    np.testing.assert_allclose(learned(NEW)[7:9], learned(NEW[7:9]), rtol=1e-6)
 
 
 def test_perceptrons_learn_what_no_line_can():

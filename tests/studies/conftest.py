@@ -28,7 +28,7 @@ STUDY = {
             "verb": "train",
             "data": "salts.parquet",
             "target": "gap",
-            "split": "random:1",
+            "split": "random:0",
             "encoder": SMALL,
             "epochs": 2,
         }

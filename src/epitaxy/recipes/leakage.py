@@ -84,11 +84,13 @@ def inherit(data: Labelled, models: Iterable[str | Path]) -> Labelled:
             "A source does not say what it has learned. If these test crystals are among it, the "
             "test error is too low."
         )
-    materials = Materials(data.table.select(data.table.rows_of(ids)))
+    # All rows show how the property relates to what was learned; the test rows may be few.
+    materials, rows = Materials(data.table), data.table.rows_of(ids)
     known = np.zeros(len(ids), dtype=bool)
     for model in models:
-        for column in data.labels("test").T:
-            known |= familiarity(model, materials, column).kinds == Relation.SAME
+        for name in data.specs:
+            found = familiarity(model, materials, data.table.values[name])
+            known |= found.kinds[rows] == Relation.SAME
     if not known.any():
         return data
     logger.warning(
