@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,14 +36,26 @@ def structure_keys(table: StructureTable, rows: Sequence[int] | np.ndarray) -> n
 
 
 def _key(table: StructureTable, row: int) -> int:
+    atoms = slice(table.offsets[row], table.offsets[row + 1])
+    parts = (table.lattices[row], table.frac_coords[atoms], table.atomic_numbers[atoms])
+    lattice, coords, numbers = (part.tobytes() for part in parts)
+    return _key_of(table.formulas[row], lattice, coords, numbers)
+
+
+@lru_cache(maxsize=4096)
+def _key_of(formula: str, lattice: bytes, coords: bytes, numbers: bytes) -> int:
+    """Find the symmetry; trainings of one `fit` ask again and again for the same crystals."""
     # Of odd cells spglib complains on standard error; they have no key, which is enough.
     os.environ.setdefault("SPGLIB_WARNING", "OFF")
     from spglib import get_symmetry_dataset
 
-    atoms = slice(table.offsets[row], table.offsets[row + 1])
-    cell: Any = (table.lattices[row], table.frac_coords[atoms], table.atomic_numbers[atoms])
+    cell: Any = (
+        np.frombuffer(lattice).reshape(3, 3),
+        np.frombuffer(coords).reshape(-1, 3),
+        np.frombuffer(numbers, dtype=np.uint8),
+    )
     found = get_symmetry_dataset(cell, symprec=SYMPREC)
     if found is None:
         return UNTOLD
     primitive = len(set(found.mapping_to_primitive.tolist()))
-    return zlib.crc32(f"{table.formulas[row]} {found.number} {primitive}".encode()) or 1
+    return zlib.crc32(f"{formula} {found.number} {primitive}".encode()) or 1
