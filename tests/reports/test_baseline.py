@@ -6,12 +6,13 @@ import pytest
 from epitaxy.reports.baseline import (
     NOT_BELOW,
     NOT_SURE,
-    baseline_verdict,
     error_text,
     lines_of,
     rough_figure,
+    verdict_of,
 )
 from epitaxy.reports.numbers import with_unit
+from epitaxy.results.intervals import difference
 
 RNG = np.random.default_rng(2)
 CONSTANT = RNG.exponential(size=40)
@@ -19,6 +20,12 @@ NOISE = RNG.permutation(np.linspace(-1, 1, 40))
 FOUND = {"mae": 0.1, "mae_interval": [0.08, 0.13], "n": 50, "n_groups": 50, "unit": "eV"}
 BETTER = {**FOUND, "baseline_mae": 0.5, "baseline_change": [-0.5, -0.3]}
 WORSE = {**BETTER, "baseline_mae": 0.04, "baseline_change": [0.01, 0.1]}
+
+
+def verdict(errors, constant, groups=None):
+    change = difference(errors, constant, groups).known
+    numbers = {"mae": errors.mean(), "baseline_mae": constant.mean(), "unit": "eV"}
+    return verdict_of({**numbers, "baseline_change": change})
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,7 @@ WORSE = {**BETTER, "baseline_mae": 0.04, "baseline_change": [0.01, 0.1]}
     ids=["worse", "equal", "by chance", "better"],
 )
 def test_verdicts(errors, opening):
-    said = baseline_verdict(errors, CONSTANT, unit="eV")
+    said = verdict(errors, CONSTANT)
     if opening is None:
         assert said is None
         return
@@ -44,12 +51,12 @@ def test_verdicts(errors, opening):
 def test_groups_and_folds_make_it_less_sure():
     errors = CONSTANT - 0.3 + 0.8 * NOISE
     groups = [f"A{i // 20}" for i in range(40)]
-    assert baseline_verdict(errors, CONSTANT) is None
-    assert baseline_verdict(errors, CONSTANT, groups).startswith(NOT_SURE)
+    assert verdict(errors, CONSTANT) is None
+    assert verdict(errors, CONSTANT, groups).startswith(NOT_SURE)
 
 
 def test_of_a_single_group_nothing_is_sure():
-    assert baseline_verdict(np.array([0.1]), np.array([9.0])).startswith(NOT_SURE)
+    assert verdict(np.array([0.1]), np.array([9.0])).startswith(NOT_SURE)
 
 
 def test_few_crystals_give_a_rough_figure():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from epitaxy.reports.numbers import interval_text, significant, with_unit
-from epitaxy.results.intervals import difference
 
 FEW = 30
 """Groups of rows below which an error is a rough figure."""
@@ -21,35 +19,19 @@ OPENINGS = (NOT_BELOW, NOT_SURE)
 """How the sentences about a baseline that is not beaten begin."""
 
 
-def baseline_verdict(
-    errors: np.ndarray,
-    baseline_errors: np.ndarray,
-    groups: Sequence[str] | None = None,
-    n_folds: int | None = None,
-    *,
-    unit: str = "",
-) -> str | None:
-    """Say that a model is not better than the median by more than chance; None where it is.
+def verdict_of(numbers: Mapping[str, Any], name: str = "") -> str | None:
+    """Say that a model is not better than the median by more than chance.
 
     Args:
-        errors: (n,) absolute errors in physical units.
-        baseline_errors: (n,) those of always predicting the median of the training values.
-        groups: see `intervals.score`.
-        n_folds: see `intervals.score`.
-        unit: of the errors.
+        numbers: of a property, as in ``metrics.json``.
+        name: of the property, where there are several.
 
-    >>> baseline_verdict(np.array([0.5, 0.7, 0.6]), np.array([0.4, 0.4, 0.4]), unit="eV")
+    Returns:
+        None where it is better, or there is no baseline.
+
+    >>> verdict_of({"mae": 0.6, "baseline_mae": 0.4, "baseline_change": [0.1, 0.3], "unit": "eV"})
     'No model beat predicting the median: its mean absolute error is 0.400 eV, that of the model ...
-    >>> baseline_verdict(np.array([0.1, 0.2, 0.1]), np.array([2.0, 2.1, 2.2])) is None
-    True
     """
-    change = difference(errors, baseline_errors, groups, n_folds).known
-    numbers = {"mae": errors.mean(), "baseline_mae": baseline_errors.mean(), "unit": unit}
-    return verdict_of({**numbers, "baseline_change": change})
-
-
-def verdict_of(numbers: Mapping[str, Any], name: str = "") -> str | None:
-    """Say the same of the numbers of a property in ``metrics.json``; None without a baseline."""
     constant, change = numbers.get("baseline_mae"), numbers.get("baseline_change")
     unit = numbers["unit"]
     if constant is None or (change is not None and change[1] < 0):
