@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from epitaxy.core.checksums import protect
 from epitaxy.core.properties import PropertySpec
 from epitaxy.recipes.running import Run
 from epitaxy.recipes.train import train
@@ -86,6 +87,7 @@ def write_card(name: str, spec: PropertySpec, run: Run, minutes: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("model.safetensors", "model.json", "learned.safetensors"):
         shutil.copy(run.folder / file, folder / file)
+    protect(folder)
     frame = run.predictions
     recipe = run.model.recipe
     numbers = run.metrics["test"][spec.name]

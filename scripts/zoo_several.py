@@ -20,6 +20,7 @@ import pandas as pd
 
 from epitaxy.checkpoints.learned import Learned, read_learned
 from epitaxy.checkpoints.model_files import load_model, save_model
+from epitaxy.core.checksums import protect
 from epitaxy.core.properties import PropertySpec
 from epitaxy.models.property_model import PropertyModel
 from epitaxy.recipes.predict import predict
@@ -223,6 +224,7 @@ def main() -> None:
     model = renamed(model)
     save_model(model, folder)
     learned(run).write(folder)
+    protect(folder)
     frames = [
         on_published_rows(options.datasets, name, folder)
         if shipped.scored is PUBLISHED
