@@ -39,6 +39,8 @@ class Crystal(NamedTuple):
     """(N,) int64."""
     frac_coords: np.ndarray
     """(N, 3) float64."""
+    note: str = ""
+    """What was assumed in reading it, for the log."""
 
 
 @dataclass(frozen=True)
