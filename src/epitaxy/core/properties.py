@@ -31,12 +31,16 @@ class PropertySpec(BaseModel):
     functional: str = ""
     """Level of theory of computed values: PBE, SCAN, TBmBJ, ...; empty where not known."""
 
+    classes: tuple[str, ...] = ()
+    """Words that the values 0, 1, ... stand for; empty for a quantity."""
+
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
-        # Runs from before functionals were recorded keep their hash.
-        if not self.functional:
-            fields.pop("functional", None)
+        # Runs from before these were recorded keep their hash.
+        for name in ("functional", "classes"):
+            if not getattr(self, name):
+                fields.pop(name, None)
         return fields
 
     @property

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from epitaxy.core.elements import SYMBOLS
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
+from epitaxy.structures.closeness import CLOSEST, close_pairs
+from epitaxy.structures.numerals import to_number, understand_columns
 from epitaxy.structures.table import Dropped, StructureTable
+from epitaxy.structures.units import split_headers
 
-MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "--", "?", "inf", "-inf"})
-"""Texts that stand for "not known", in lower case."""
 RESERVED = frozenset({"id", "row", "lattice", "atomic_numbers", "frac_coords"})
 """Columns of a table file that are never properties."""
 UNNAMED = "unnamed"
 """How names begin that stand for an empty header; pandas writes its row numbers that way."""
-TRUTH = {"true": 1.0, "false": 0.0}
 SMALLEST_VOLUME = 1e-3
 """Å^3; a cell below this is flat."""
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+LONGEST = 1000.0
+"""Å; a longer lattice vector is a mistake of units or of writing."""
+FARTHEST = 1e6
+"""Cells; beyond this a fractional coordinate has lost its decimals."""
+SHOWN = 3
+"""Ids that a note names."""
+_SNAPSHOT = re.compile(r"(?<=.)#\d+$")
+_ROW_NUMBERS = re.compile(r"(?i)unnamed.*|__index_level_\d+__|index|level_\d+|")
 
 
 class UnusableError(Exception):
@@ -52,8 +61,10 @@ class Reading:
     """Sentences for the log."""
     unnamed: bool = False
     """The only property has a made-up name, because the file has no header."""
-    text_columns: Mapping[str, str] = field(default_factory=dict)
-    """Columns that hold words instead of numbers, each with an example."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Columns that hold no numbers, each with the reason in a sentence."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Header in the file -> name of the property, where they differ."""
 
     def noted(self, note: str) -> Reading:
         """Return the same reading with one more note."""
@@ -79,58 +90,71 @@ class Reading:
         return replace(self, table=replace(self.table, properties=specs))
 
 
-def to_number(value: Any) -> float | None:
-    """Return ``value`` as a finite float, NaN when it means "not known", None when it is text.
+def is_index(name: str, cells: Sequence[Any]) -> bool:
+    """Tell whether a column is the nameless index that pandas writes along.
 
-    >>> to_number("1.5"), to_number("1,5"), to_number("na"), to_number("cubic"), to_number(True)
-    (1.5, 1.5, nan, None, 1.0)
+    >>> is_index("__index_level_0__", [7, 8]), is_index("index", [0, 1]), is_index("index", [2, 9])
+    (True, True, False)
     """
-    if value is None:
-        return math.nan
-    if isinstance(value, str):
-        text = value.strip().lower()
-        if text in MISSING_WORDS:
-            return math.nan
-        if text in TRUTH:
-            return TRUTH[text]
-        value = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
-    elif not np.isscalar(value):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else math.nan
+    lower = name.lower()
+    if lower.startswith((UNNAMED, "__index_level_")) or not lower:
+        return True
+    counted = [to_number(cell) for cell in cells]
+    return bool(_ROW_NUMBERS.fullmatch(lower)) and counted in (
+        [float(i) for i in range(len(counted))],
+        [float(i + 1) for i in range(len(counted))],
+    )
 
 
-def numeric_columns(
+class Properties(NamedTuple):
+    """What the raw columns of a table were understood as."""
+
+    values: dict[str, np.ndarray]
+    """Name -> (B,) float64, NaN where not known."""
+    specs: dict[str, PropertySpec]
+    refused: dict[str, str]
+    """Name -> why the column holds no values."""
+    notes: list[str]
+    """One sentence per column with missing or unreadable entries."""
+    headers: dict[str, str]
+    """Header in the file -> name, where they differ."""
+
+
+def properties_of(
     columns: Mapping[str, Sequence[Any]],
-) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:
-    """Sort raw columns into properties and texts.
+    *,
+    delimiter: str = "",
+    units: Mapping[str, str] | None = None,
+) -> Properties:
+    """Sort raw columns into properties, classes and texts; units move from headers to properties.
 
-    A column is a property when at least one entry is a number, or when all are missing; words in a
-    property column count as missing.
-
-    Returns:
-        ``(values, texts, notes)``: name -> (B,) float64 with NaN where not known; name -> example
-        of a text column; one sentence per column with missing or unreadable entries.
+    Args:
+        columns: header -> cells.
+        delimiter: of the text table; empty where there is none.
+        units: header -> unit, known from elsewhere in the file.
     """
-    values, texts, notes = {}, {}, []
-    for name, raw in columns.items():
-        if name in RESERVED or name.lower().startswith(UNNAMED):
+    raw = {
+        name: cells
+        for name, cells in columns.items()
+        if name not in RESERVED and not is_index(name, cells)
+    }
+    found = Properties({}, {}, {}, [], {})
+    names = split_headers(list(raw))
+    for header, column in understand_columns(raw, delimiter).items():
+        name, unit = names[header]
+        if name != header:
+            found.headers[header] = name
+        if column.note:
+            found.notes.append(column.note)
+        if column.values is None:
+            found.refused[name] = column.refusal
             continue
-        numbers = [to_number(v) for v in raw]
-        words = [v for v, n in zip(raw, numbers, strict=True) if n is None]
-        column = np.array([math.nan if n is None else n for n in numbers])
-        missing = int(np.isnan(column).sum())
-        if words and missing == len(column):
-            texts[name] = str(words[0])[:40]
-            continue
-        values[name] = column
-        if missing:
-            example = f", for example {str(words[0])[:40]!r}" if words else ""
-            notes.append(f"Column {name!r}: {missing} of {len(column)} values missing{example}.")
-    return values, texts, notes
+        unit = (units or {}).get(header) or unit or column.unit
+        found.values[name] = column.values
+        found.specs[name] = PropertySpec(name=name, unit=unit, classes=column.classes)
+        if column.classes:
+            found.notes.append(f"Column {name!r} is a class ({', '.join(column.classes[:5])}).")
+    return found
 
 
 class TableBuilder:
@@ -143,6 +167,7 @@ class TableBuilder:
         self.crystals: list[Crystal] = []
         self.dropped: list[Dropped] = []
         self._raw: dict[str, list[Any]] = {}
+        self._assumed: dict[str, list[str]] = {}
 
     def add(
         self, name: str, row: int, crystal: Crystal | UnusableError, values: Mapping[str, Any]
@@ -151,6 +176,9 @@ class TableBuilder:
         if isinstance(crystal, UnusableError):
             self.dropped.append(Dropped(name, str(crystal)))
             return
+        name = unicodedata.normalize("NFC", name)
+        if crystal.note:
+            self._assumed.setdefault(crystal.note, []).append(name)
         for key in values:
             # a property that appears late was missing in all rows before
             self._raw.setdefault(key, [None] * len(self.ids))
@@ -164,13 +192,27 @@ class TableBuilder:
         """Add entries that have no crystal at all, for one common reason."""
         self.dropped += [Dropped(name, reason) for name in names]
 
-    def build(self, *, notes: Iterable[str] = (), unnamed: bool = False) -> Reading:
+    def build(
+        self,
+        *,
+        notes: Iterable[str] = (),
+        unnamed: bool = False,
+        delimiter: str = "",
+        units: Mapping[str, str] | None = None,
+    ) -> Reading:
         """Check all crystals and pack those that pass.
 
+        Args:
+            notes: sentences for the log.
+            unnamed: the only property has a made-up name.
+            delimiter: of the text table from which the values come; empty where there is none.
+            units: header -> unit.
+
         Raises:
-            InputError: no crystal can be used, or ids are repeated.
+            InputError: no crystal can be used, or one structure stands there with several values.
         """
-        values, texts, value_notes = numeric_columns(self._raw)
+        numbered = self._number_repeats()
+        found = properties_of(self._raw, delimiter=delimiter, units=units)
         counts = [len(c.atomic_numbers) for c in self.crystals]
         empty = [np.zeros(0, np.int64)], [np.zeros((0, 3))]
         table = pack(
@@ -181,10 +223,96 @@ class TableBuilder:
             lattices=np.array([c.lattice for c in self.crystals]).reshape(-1, 3, 3),
             atomic_numbers=np.concatenate(empty[0] + [c.atomic_numbers for c in self.crystals]),
             frac_coords=np.concatenate(empty[1] + [c.frac_coords for c in self.crystals]),
-            values=values,
+            values=found.values,
+            properties=found.specs,
             dropped=self.dropped,
         )
-        return Reading(table, (*notes, *value_notes), unnamed=unnamed, text_columns=texts)
+        assumed = [
+            f"{len(names)} crystal{'s' * (len(names) > 1)} ({', '.join(names[:SHOWN])}"
+            f"{', ...' * (len(names) > SHOWN)}): {note}."
+            for note, names in self._assumed.items()
+        ]
+        return Reading(
+            table,
+            (*notes, *numbered, *assumed, *found.notes),
+            unnamed=unnamed,
+            refused=found.refused,
+            headers=found.headers,
+        )
+
+    def _number_repeats(self) -> list[str]:
+        """Give snapshots of one id names of their own, and leave out rows that stand there twice.
+
+        Raises:
+            InputError: one structure stands there under one id with different values.
+        """
+        times = Counter(self.ids)
+        if len(times) == len(self.ids):
+            return []
+        first: dict[tuple[str, bytes], int] = {}
+        taken, copies, numbers = set(times), [], Counter[str]()
+        for position, name in enumerate(self.ids):
+            if times[name] == 1:
+                continue
+            key = (name, _fingerprint(self.crystals[position]))
+            if key in first:
+                self._check_equal(name, first[key], position)
+                copies.append(position)
+                continue
+            first[key] = position
+            numbers[name] += 1
+            while numbers[name] > 1 and (new := snapshot_id(name, numbers[name])) in taken:
+                numbers[name] += 1
+            if numbers[name] > 1:
+                self.ids[position] = new
+                taken.add(new)
+        self.drop_all([self.ids[p] for p in copies], "the same row stands there twice")
+        for kept in (self.ids, self.rows, self.crystals, *self._raw.values()):
+            for position in reversed(copies):
+                del kept[position]
+        several = [name for name, n in numbers.items() if n > 1]
+        if not several:
+            return []
+        return [
+            f"{len(several)} ids stand for several structures, which were numbered: the second of "
+            f"{several[0]!r} is {snapshot_id(several[0], 2)!r}."
+        ]
+
+    def _check_equal(self, name: str, one: int, two: int) -> None:
+        for key, column in self._raw.items():
+            a, b = to_number(column[one]), to_number(column[two])
+            same = column[one] == column[two] if a is None or b is None else a == b or a != a != b
+            if not same:
+                raise InputError(
+                    f"The id {name!r} of {self.origin} stands twice with the same structure but "
+                    f"{key!r} is {column[one]} and {column[two]}; keep one of the rows, or give "
+                    "them ids of their own."
+                )
+
+
+def snapshot_id(name: str, number: int) -> str:
+    """Return the id of the ``number``-th structure of one id.
+
+    >>> snapshot_id("salt-1", 2)
+    'salt-1#2'
+    """
+    return f"{name}#{number}"
+
+
+def base_id(name: str) -> str:
+    """Return the id without the number of a snapshot; rows with equal base ids belong together.
+
+    >>> base_id("salt-1#2"), base_id("salt-1"), base_id("a#b")
+    ('salt-1', 'salt-1', 'a#b')
+    """
+    return _SNAPSHOT.sub("", name)
+
+
+def _fingerprint(crystal: Crystal) -> bytes:
+    return b"".join(
+        (np.round(a, 5) + 0.0).tobytes()
+        for a in (crystal.lattice, crystal.atomic_numbers, crystal.frac_coords % 1)
+    )
 
 
 def pack(
@@ -243,13 +371,44 @@ def crystal_faults(
         faults.setdefault(int(owner[atom]), reason)
     for row in np.unique(owner[~np.isfinite(frac_coords).all(axis=1)]):
         faults.setdefault(int(row), "a coordinate is not a finite number")
+    far = np.abs(np.nan_to_num(frac_coords, posinf=0, neginf=0)).max(axis=1, initial=0) > FARTHEST
+    for row in np.unique(owner[far]):
+        faults.setdefault(int(row), f"a coordinate lies more than {FARTHEST:g} cells away")
     for row in np.flatnonzero(~np.isfinite(lattices).all(axis=(1, 2))):
         faults.setdefault(int(row), "the lattice holds a value that is not a finite number")
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        lengths = np.linalg.norm(lattices, axis=2).max(axis=1, initial=0)
         volumes = np.abs(np.linalg.det(lattices)) if len(lattices) else np.zeros(0)
+    for row in np.flatnonzero(lengths > LONGEST):
+        reason = f"a lattice vector is {lengths[row]:.3g} Å long; allowed: up to {LONGEST:g} Å"
+        faults.setdefault(int(row), reason)
     for row in np.flatnonzero(volumes < SMALLEST_VOLUME):
         reason = f"the lattice is singular (volume {volumes[row]:.2g} Å^3); give a periodic cell"
         faults.setdefault(int(row), reason)
     for row in np.flatnonzero(np.diff(offsets) == 0):
         faults.setdefault(int(row), "the structure has no atoms")
-    return faults
+    return faults | _too_close(faults, offsets, lattices, atomic_numbers, frac_coords)
+
+
+def _too_close(
+    faults: Mapping[int, str],
+    offsets: np.ndarray,
+    lattices: np.ndarray,
+    atomic_numbers: np.ndarray,
+    frac_coords: np.ndarray,
+) -> dict[int, str]:
+    """Return row -> reason for crystals without other faults whose atoms are too near."""
+    rows = np.setdiff1d(np.arange(len(lattices)), list(faults))
+    kept = np.isin(np.repeat(np.arange(len(lattices)), np.diff(offsets)), rows)
+    ends = np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]).astype(np.int64)
+    numbers = atomic_numbers[kept]
+    found = {}
+    for at, pair in close_pairs(ends, lattices[rows], frac_coords[kept]).items():
+        one, two = (SYMBOLS[int(numbers[ends[at] + atom])] for atom in (pair.one, pair.two))
+        who = f"atoms {pair.one + 1} ({one}) and {pair.two + 1} ({two}) are"
+        if pair.one == pair.two:
+            who = f"atom {pair.one + 1} ({one}) and its own image are"
+        found[int(rows[at])] = (
+            f"{who} {pair.distance:.2g} Å apart; no two atoms are nearer than {CLOSEST:g} Å"
+        )
+    return found
