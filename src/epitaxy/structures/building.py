@@ -11,28 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from epitaxy.core.elements import SYMBOLS
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
-from epitaxy.structures.closeness import CLOSEST, close_pairs
-from epitaxy.structures.numerals import to_number, understand_columns
+from epitaxy.structures.columns import properties_of
+from epitaxy.structures.faults import crystal_faults
+from epitaxy.structures.numerals import to_number
 from epitaxy.structures.table import Dropped, StructureTable
-from epitaxy.structures.units import split_headers
 
-RESERVED = frozenset({"id", "row", "lattice", "atomic_numbers", "frac_coords"})
-"""Columns of a table file that are never properties."""
-UNNAMED = "unnamed"
-"""How names begin that stand for an empty header; pandas writes its row numbers that way."""
-SMALLEST_VOLUME = 1e-3
-"""Å^3; a cell below this is flat."""
-LONGEST = 1000.0
-"""Å; a longer lattice vector is a mistake of units or of writing."""
-FARTHEST = 1e6
-"""Cells; beyond this a fractional coordinate has lost its decimals."""
 SHOWN = 3
 """Ids that a note names."""
 _SNAPSHOT = re.compile(r"(?<=.)#\d+$")
-_ROW_NUMBERS = re.compile(r"(?i)unnamed.*|__index_level_\d+__|index|level_\d+|")
 
 
 class UnusableError(Exception):
@@ -88,73 +76,6 @@ class Reading:
             for name, spec in self.table.properties.items()
         }
         return replace(self, table=replace(self.table, properties=specs))
-
-
-def is_index(name: str, cells: Sequence[Any]) -> bool:
-    """Tell whether a column is the nameless index that pandas writes along.
-
-    >>> is_index("__index_level_0__", [7, 8]), is_index("index", [0, 1]), is_index("index", [2, 9])
-    (True, True, False)
-    """
-    lower = name.lower()
-    if lower.startswith((UNNAMED, "__index_level_")) or not lower:
-        return True
-    counted = [to_number(cell) for cell in cells]
-    return bool(_ROW_NUMBERS.fullmatch(lower)) and counted in (
-        [float(i) for i in range(len(counted))],
-        [float(i + 1) for i in range(len(counted))],
-    )
-
-
-class Properties(NamedTuple):
-    """What the raw columns of a table were understood as."""
-
-    values: dict[str, np.ndarray]
-    """Name -> (B,) float64, NaN where not known."""
-    specs: dict[str, PropertySpec]
-    refused: dict[str, str]
-    """Name -> why the column holds no values."""
-    notes: list[str]
-    """One sentence per column with missing or unreadable entries."""
-    headers: dict[str, str]
-    """Header in the file -> name, where they differ."""
-
-
-def properties_of(
-    columns: Mapping[str, Sequence[Any]],
-    *,
-    delimiter: str = "",
-    units: Mapping[str, str] | None = None,
-) -> Properties:
-    """Sort raw columns into properties, classes and texts; units move from headers to properties.
-
-    Args:
-        columns: header -> cells.
-        delimiter: of the text table; empty where there is none.
-        units: header -> unit, known from elsewhere in the file.
-    """
-    raw = {
-        name: cells
-        for name, cells in columns.items()
-        if name not in RESERVED and not is_index(name, cells)
-    }
-    found = Properties({}, {}, {}, [], {})
-    names = split_headers(list(raw))
-    for header, column in understand_columns(raw, delimiter).items():
-        name, unit = names[header]
-        if name != header:
-            found.headers[header] = name
-        if column.note:
-            found.notes.append(column.note)
-        if column.values is None:
-            found.refused[name] = column.refusal
-            continue
-        unit = (units or {}).get(header) or unit or column.unit
-        found.values[name] = column.values
-        found.specs[name] = PropertySpec(name=name, unit=unit, classes=column.classes)
-        if column.classes:
-            found.notes.append(f"Column {name!r} is a class ({', '.join(column.classes[:5])}).")
-    return found
 
 
 class TableBuilder:
@@ -357,58 +278,3 @@ def pack(
     )
     good = np.setdiff1d(np.arange(len(ids)), list(reasons))
     return table.select(good).with_dropped(dropped)
-
-
-def crystal_faults(
-    offsets: np.ndarray, lattices: np.ndarray, atomic_numbers: np.ndarray, frac_coords: np.ndarray
-) -> dict[int, str]:
-    """Return row -> reason for crystals that no graph can be made of (packed arrays)."""
-    faults: dict[int, str] = {}
-    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    bad_number = (atomic_numbers < 1) | (atomic_numbers > 118)
-    for atom in np.flatnonzero(bad_number):
-        reason = f"atomic number {int(atomic_numbers[atom])} does not exist; allowed: 1 to 118"
-        faults.setdefault(int(owner[atom]), reason)
-    for row in np.unique(owner[~np.isfinite(frac_coords).all(axis=1)]):
-        faults.setdefault(int(row), "a coordinate is not a finite number")
-    far = np.abs(np.nan_to_num(frac_coords, posinf=0, neginf=0)).max(axis=1, initial=0) > FARTHEST
-    for row in np.unique(owner[far]):
-        faults.setdefault(int(row), f"a coordinate lies more than {FARTHEST:g} cells away")
-    for row in np.flatnonzero(~np.isfinite(lattices).all(axis=(1, 2))):
-        faults.setdefault(int(row), "the lattice holds a value that is not a finite number")
-    with np.errstate(invalid="ignore", over="ignore"):
-        lengths = np.linalg.norm(lattices, axis=2).max(axis=1, initial=0)
-        volumes = np.abs(np.linalg.det(lattices)) if len(lattices) else np.zeros(0)
-    for row in np.flatnonzero(lengths > LONGEST):
-        reason = f"a lattice vector is {lengths[row]:.3g} Å long; allowed: up to {LONGEST:g} Å"
-        faults.setdefault(int(row), reason)
-    for row in np.flatnonzero(volumes < SMALLEST_VOLUME):
-        reason = f"the lattice is singular (volume {volumes[row]:.2g} Å^3); give a periodic cell"
-        faults.setdefault(int(row), reason)
-    for row in np.flatnonzero(np.diff(offsets) == 0):
-        faults.setdefault(int(row), "the structure has no atoms")
-    return faults | _too_close(faults, offsets, lattices, atomic_numbers, frac_coords)
-
-
-def _too_close(
-    faults: Mapping[int, str],
-    offsets: np.ndarray,
-    lattices: np.ndarray,
-    atomic_numbers: np.ndarray,
-    frac_coords: np.ndarray,
-) -> dict[int, str]:
-    """Return row -> reason for crystals without other faults whose atoms are too near."""
-    rows = np.setdiff1d(np.arange(len(lattices)), list(faults))
-    kept = np.isin(np.repeat(np.arange(len(lattices)), np.diff(offsets)), rows)
-    ends = np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]).astype(np.int64)
-    numbers = atomic_numbers[kept]
-    found = {}
-    for at, pair in close_pairs(ends, lattices[rows], frac_coords[kept]).items():
-        one, two = (SYMBOLS[int(numbers[ends[at] + atom])] for atom in (pair.one, pair.two))
-        who = f"atoms {pair.one + 1} ({one}) and {pair.two + 1} ({two}) are"
-        if pair.one == pair.two:
-            who = f"atom {pair.one + 1} ({one}) and its own image are"
-        found[int(rows[at])] = (
-            f"{who} {pair.distance:.2g} Å apart; no two atoms are nearer than {CLOSEST:g} Å"
-        )
-    return found

@@ -6,15 +6,22 @@ import csv
 import io
 import itertools
 import math
+import re
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from epitaxy.core.errors import InputError
-from epitaxy.structures.building import UNNAMED, to_number
+from epitaxy.structures.columns import UNNAMED
+from epitaxy.structures.numerals import to_number
+from epitaxy.structures.units import unit_cell
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", " ": "space"}
 SAMPLE_ROWS = 200
+UNIT_WORDS = frozenset({"unit", "units", "einheit", "string", "str", "text", "float", "int"})
+"""What stands in a line of units over columns that have none."""
+_SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?[ \t;,]*\r?\n', re.IGNORECASE)
+"""The first line of tables that Excel writes or is meant to read."""
 LONGEST_FIELD = 1 << 27
 """Characters of one field; the csv module's own limit is below the size of a large CIF."""
 
@@ -28,6 +35,8 @@ class Delimited:
     rows: tuple[tuple[str, ...], ...]
     delimiter: str
     header: bool
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Column -> unit, from a line of units below the header."""
 
     def column(self, name: str) -> list[str]:
         """Return the cells of one column."""
@@ -38,7 +47,9 @@ class Delimited:
     def summary(self) -> str:
         """What was understood, in words."""
         header = "with a header" if self.header else "without a header"
-        return f"{len(self.rows)} rows, {DELIMITERS[self.delimiter]}-separated, {header}"
+        units = ", with a line of units" if self.units else ""
+        separated = DELIMITERS.get(self.delimiter, repr(self.delimiter))
+        return f"{len(self.rows)} rows, {separated}-separated, {header}{units}"
 
 
 def read_delimited(text: str, origin: str, known_ids: Collection[str] = ()) -> Delimited:
@@ -50,8 +61,10 @@ def read_delimited(text: str, origin: str, known_ids: Collection[str] = ()) -> D
     Raises:
         InputError: there is no row, a row is longer than the header, or names are repeated.
     """
-    delimiter = find_delimiter(text, origin)
-    rows = list(_split(text, delimiter))
+    given = _SEPARATOR_LINE.match(text)
+    text = text[given.end() :] if given else text
+    delimiter = given.group(1) if given else find_delimiter(text, origin)
+    rows = _with_own_header(list(_split(text, delimiter)), text, delimiter)
     if not rows:
         raise InputError(f"{origin} holds 0 rows; give a table with at least one crystal.")
     header = _has_header(rows, known_ids)
@@ -60,6 +73,8 @@ def read_delimited(text: str, origin: str, known_ids: Collection[str] = ()) -> D
     body = rows[1:] if header else rows
     if not body:
         raise InputError(f"{origin} holds a header and 0 rows; give at least one crystal.")
+    units = _units(columns, body, known_ids) if header else {}
+    body = body[1:] if units else body
     for number, row in enumerate(body, start=1):
         if len(row) > width and any(row[width:]):
             raise InputError(
@@ -67,7 +82,7 @@ def read_delimited(text: str, origin: str, known_ids: Collection[str] = ()) -> D
                 'put cells that contain the delimiter into quotes ("...").'
             )
     filled = (tuple((row + [""] * width)[:width]) for row in body)
-    return Delimited(columns, tuple(filled), delimiter, header)
+    return Delimited(columns, tuple(filled), delimiter, header, units)
 
 
 def find_delimiter(text: str, origin: str) -> str:
@@ -119,6 +134,35 @@ def _split(text: str, delimiter: str) -> Iterator[list[str]]:
                 yield cells
     finally:
         csv.field_size_limit(limit)
+
+
+def _with_own_header(rows: list[list[str]], text: str, delimiter: str) -> list[list[str]]:
+    """Split the first line by another delimiter where that gives as many cells as the rows have."""
+    if len(rows) < 2 or len(rows[0]) != 1 or len(rows[1]) < 2:  # noqa: PLR2004
+        return rows
+    line = next(line for line in text.splitlines() if line.strip())
+    for other in DELIMITERS:
+        first = next(iter(_split(line, other)), [])
+        if other != delimiter and len(first) == len(rows[1]):
+            return [first, *rows[1:]]
+    return rows
+
+
+def _units(
+    columns: Sequence[str], body: list[list[str]], known_ids: Collection[str]
+) -> dict[str, str]:
+    """Return column -> unit if the first row below the header is a line of units, else nothing."""
+    cells = dict(zip(columns, body[0], strict=False))
+    name = next(iter(cells.values()))
+    units = {column: unit_cell(cell) for column, cell in cells.items()}
+    first, *others = units.items()
+    says_unit = any(unit for _, unit in others)
+    name_fits = name == "" or first[1] is not None or name.lower() in UNIT_WORDS
+    if len(body) < 2 or name in known_ids or not says_unit or not name_fits:  # noqa: PLR2004
+        return {}
+    if any(unit is None and cells[c].lower() not in UNIT_WORDS for c, unit in others):
+        return {}
+    return {column: unit for column, unit in units.items() if unit}
 
 
 def _header(row: list[str], origin: str) -> tuple[str, ...]:

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import json
+import codecs
 import re
 import warnings
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from epitaxy.core.elements import NUMBERS
 from epitaxy.core.errors import InputError
+from epitaxy.structures.archives import (
+    PACKED,
+    STRUCTURE_SUFFIXES,
+    is_archive,
+    is_companion,
+    read_bytes,
+)
 from epitaxy.structures.building import Crystal, UnusableError
+from epitaxy.structures.cif import crystals_from_cif
+from epitaxy.structures.json_text import parse_json
+from epitaxy.structures.occupancy import check_occupancy
+from epitaxy.structures.optimade import crystal_from_optimade, is_optimade
+from epitaxy.structures.poscar import crystal_from_poscar, floats
+from epitaxy.structures.species import element_of
+from epitaxy.structures.xyz import atoms_of_frame, frame_texts
 
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-STRUCTURE_SUFFIXES = (".cif", ".vasp", ".poscar", ".extxyz", ".xyz")
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""How texts of these encodings begin; the longer ones first."""
 _POSCAR_NAME = re.compile(r"(?i)(poscar|contcar)(?![a-z]).*")
 
 
@@ -33,8 +48,19 @@ def is_structure_file(path: Path) -> bool:
     >>> [is_structure_file(Path(n)) for n in ("a.cif", "POSCAR_mp-1", "b.CIF.gz", "id_prop.csv")]
     [True, True, True, False]
     """
-    name = path.name.lower().removesuffix(".gz")
-    return name.endswith(STRUCTURE_SUFFIXES) or bool(_POSCAR_NAME.fullmatch(name))
+    name = unpacked_name(path.name).lower()
+    known = name.endswith(STRUCTURE_SUFFIXES) or bool(_POSCAR_NAME.fullmatch(name))
+    return known and not is_companion(name) and not is_archive(path)
+
+
+def unpacked_name(name: str) -> str:
+    """Return a file name without the ending of a packed file.
+
+    >>> unpacked_name("one.cif.bz2")
+    'one.cif'
+    """
+    packed = name.lower().endswith(PACKED)
+    return name.rpartition(".")[0] if packed else name
 
 
 def without_suffix(name: str) -> str:
@@ -43,33 +69,32 @@ def without_suffix(name: str) -> str:
     >>> without_suffix("JVASP-1.vasp"), without_suffix("mp-1.5"), without_suffix("x.cif.gz")
     ('JVASP-1', 'mp-1.5', 'x')
     """
-    lower = name.lower()
-    for suffix in STRUCTURE_SUFFIXES:
-        for ending in (suffix, suffix + ".gz"):
-            if lower.endswith(ending) and len(name) > len(ending):
-                return name[: -len(ending)]
+    bare = unpacked_name(name)
+    for ending in STRUCTURE_SUFFIXES:
+        if bare.lower().endswith(ending) and len(bare) > len(ending):
+            return bare[: -len(ending)]
     return name
 
 
 def read_text(path: str | Path) -> str:
-    """Return the text of a plain, .gz, .bz2 or .zip file (a zip must hold one file).
+    """Return the text of a plain, .gz, .bz2, .xz or .zip file (a zip must hold one file).
 
     Raises:
-        InputError: the file cannot be read, is no text, or the archive is damaged.
+        InputError: the file cannot be read, is no text, is damaged, or unpacks to too much.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-        elif path.suffix.lower() == ".bz2":
-            data = bz2.decompress(data)
-        elif path.suffix.lower() == ".zip":
-            data = _single_member(path, data)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"Could not read {str(path)!r}: {error}.") from error
-    if b"\0" in data[:4096]:
-        raise InputError(f"{str(path)!r} is a binary file, not text; give a text table or CIF.")
+    data = read_bytes(Path(path))
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace")
+    head = data[:4096]
+    zeros = head.count(b"\0")
+    if zeros:
+        if zeros * 5 < len(head) * 2:
+            raise InputError(
+                f"{str(path)!r} is a binary file, not text; give a text table or CIF."
+            )
+        # UTF-16 without a mark: every other byte of Latin letters is zero
+        return data.decode("utf-16-le" if head[1:2] == b"\0" else "utf-16-be", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -77,45 +102,57 @@ def read_text(path: str | Path) -> str:
         return data.decode("latin-1")
 
 
-def _single_member(path: Path, data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
-        if len(names) != 1:
-            raise InputError(
-                f"The archive {str(path)!r} holds {len(names)} files; unpack it and give the "
-                "file or folder inside."
-            )
-        return archive.read(names[0])
+class Part(NamedTuple):
+    """One structure of a file."""
+
+    name: str
+    """How the file calls it, empty where it has no name for it."""
+    crystal: Crystal | UnusableError
+
+
+def parts_of_file(path: str | Path) -> list[Part]:
+    """Read all structures of a CIF, POSCAR, XYZ or pymatgen JSON file; failures are parts, too."""
+    try:
+        text = read_text(path)
+        name = unpacked_name(Path(path).name).lower()
+        if not text.strip():
+            raise UnusableError("the file is empty")
+        if name.endswith((".cif", ".mcif")):
+            return [Part(*part) for part in crystals_from_cif(text)]
+        if name.endswith((".xyz", ".extxyz")):
+            return [Part("", _parse(text, "XYZ", _from_xyz))]
+        if name.endswith((".vasp", ".poscar")) or _POSCAR_NAME.fullmatch(name):
+            return [Part("", crystal_from_poscar(text))]
+        return [Part("", crystal_from_text(text))]
+    except InputError as error:
+        return [Part("", UnusableError(str(error).rstrip(".")))]
+    except UnusableError as error:
+        return [Part("", error)]
 
 
 def crystal_from_file(path: str | Path) -> Crystal:
-    """Read one crystal from a CIF, POSCAR, XYZ or pymatgen JSON file.
+    """Read the first crystal of a CIF, POSCAR, XYZ or pymatgen JSON file.
 
     Raises:
         UnusableError: with the reason for the table of dropped entries.
     """
-    try:
-        text = read_text(path)
-    except InputError as error:
-        raise UnusableError(str(error).rstrip(".")) from error
-    name = Path(path).name.lower().removesuffix(".gz")
-    if not text.strip():
-        raise UnusableError("the file is empty")
-    if name.endswith(".cif"):
-        return _parse(text, "CIF", _from_cif)
-    if name.endswith((".xyz", ".extxyz")):
-        return _parse(text, "XYZ", _from_xyz)
-    if name.endswith((".vasp", ".poscar")) or _POSCAR_NAME.fullmatch(name):
-        return _parse(text, "POSCAR", _from_poscar)
-    return crystal_from_text(text)
+    return first_usable(parts_of_file(path))
 
 
-def crystal_from_file_or_reason(path: str) -> Crystal | UnusableError:
-    """Like `crystal_from_file`, but returns the failure (worker processes send it back)."""
-    try:
-        return crystal_from_file(path)
-    except UnusableError as error:
-        return error
+def first_usable(parts: Sequence[Part]) -> Crystal:
+    """Return the first crystal that can be used, with a note where there are others.
+
+    Raises:
+        UnusableError: there is none.
+    """
+    good = [part.crystal for part in parts if isinstance(part.crystal, Crystal)]
+    if not good:
+        assert isinstance(parts[0].crystal, UnusableError)  # noqa: S101 - nothing else is left
+        raise parts[0].crystal
+    if len(good) == 1:
+        return good[0]
+    note = f"the first of {len(good)} structures of one file was read"
+    return good[0]._replace(note=f"{good[0].note}; {note}".lstrip("; "))
 
 
 def text_kind(text: str) -> str | None:
@@ -132,7 +169,7 @@ def text_kind(text: str) -> str | None:
     if "_cell_length_a" in head.lower() or head.lower().startswith("data_"):
         return "cif"
     lines = text.splitlines()[:6]
-    if len(lines) >= 5 and all(_all_floats(line, 3) for line in lines[2:5]):
+    if len(lines) > 4 and all(floats(line, 3) is not None for line in lines[2:5]):  # noqa: PLR2004
         return "poscar"
     if len(lines) > 2 and lines[0].strip().isdigit():
         return "xyz"
@@ -149,8 +186,11 @@ def crystal_from_text(text: str) -> Crystal:
     if kind is None:
         shown = " ".join(text.split())[:40]
         raise UnusableError(f"{shown!r} is no CIF, POSCAR, XYZ or structure JSON text")
-    readers = {"cif": _from_cif, "poscar": _from_poscar, "xyz": _from_xyz, "json": _from_json}
-    return _parse(text, kind.upper(), readers[kind])
+    if kind == "cif":
+        return first_usable([Part(*part) for part in crystals_from_cif(text)])
+    if kind == "poscar":
+        return crystal_from_poscar(text)
+    return _parse(text, kind.upper(), _from_xyz if kind == "xyz" else _from_json)
 
 
 def crystal_from_object(value: Any) -> Crystal:
@@ -180,18 +220,36 @@ def crystal_from_pymatgen(structure: Structure) -> Crystal:
 
     numbers = []
     for site in structure:
-        if not site.is_ordered:
+        species = list(site.species)
+        occupancy = float(site.species.num_atoms)
+        if len(species) > 1:
             raise UnusableError(
                 f"partial occupancy on site {site.species_string!r}: give an ordered cell"
             )
-        if isinstance(site.specie, DummySpecies):
+        check_occupancy(site.species_string, f"{occupancy:g}", occupancy)
+        if isinstance(species[0], DummySpecies):
             raise UnusableError(f"site {site.species_string!r} is no chemical element")
-        numbers.append(int(site.specie.Z))
+        numbers.append(int(species[0].Z))
     return Crystal(
         np.array(structure.lattice.matrix, dtype=np.float64),
         np.array(numbers, dtype=np.int64),
         np.array(structure.frac_coords, dtype=np.float64).reshape(-1, 3),
+        periodicity_note(structure.lattice.pbc),
     )
+
+
+def periodicity_note(periodic: Sequence[bool] | np.ndarray) -> str:
+    """Return what is assumed of a cell that repeats in some directions only.
+
+    Raises:
+        UnusableError: it repeats in none: a molecule in a box.
+    """
+    times = sum(map(bool, periodic))
+    if times == 0:
+        raise UnusableError(
+            "it is not periodic (pbc F F F), a molecule in a box; set pbc to T T T for a crystal"
+        )
+    return "" if times == 3 else f"periodic in {times} of 3 directions, read as a crystal"  # noqa: PLR2004
 
 
 def crystal_from_ase(atoms: Atoms) -> Crystal:
@@ -204,7 +262,15 @@ def crystal_from_ase(atoms: Atoms) -> Crystal:
     if atoms.cell.rank < 3:
         raise UnusableError("there is no periodic lattice; give a cell of three vectors")
     numbers = np.array(atoms.numbers, dtype=np.int64)
-    return Crystal(cell, numbers, atoms.get_scaled_positions(wrap=False).reshape(-1, 3))
+    if (numbers == 0).any():
+        raise UnusableError("the species 'X' is no chemical element")
+    occupancies = atoms.info.get("occupancy")
+    if isinstance(occupancies, Mapping):
+        for site, parts in occupancies.items():
+            total = float(sum(parts.values())) if len(parts) == 1 else 0.0
+            check_occupancy(str(site), ", ".join(f"{k} {v:g}" for k, v in parts.items()), total)
+    coords = atoms.get_scaled_positions(wrap=False).reshape(-1, 3)
+    return Crystal(cell, numbers, coords, periodicity_note(atoms.pbc))
 
 
 def crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
@@ -216,20 +282,17 @@ def crystal_from_jarvis(atoms: Mapping[str, Any]) -> Crystal:
     missing = [k for k in ("lattice_mat", "coords", "elements") if k not in atoms]
     if missing:
         raise UnusableError(f"the atoms lack {missing[0]!r}")
-    symbols = [str(e).strip() for e in atoms["elements"]]
-    unknown = [s for s in symbols if s not in NUMBERS]
-    if unknown:
-        raise UnusableError(f"{unknown[0]!r} is no chemical element")
+    numbers = [element_of(str(symbol)) for symbol in atoms["elements"]]
     lattice = np.array(atoms["lattice_mat"], dtype=np.float64)
     coords = np.array(atoms["coords"], dtype=np.float64).reshape(-1, 3)
-    if lattice.shape != (3, 3) or len(coords) != len(symbols):
+    if lattice.shape != (3, 3) or len(coords) != len(numbers):
         raise UnusableError(
-            f"{len(symbols)} elements, {len(coords)} positions and a lattice of shape "
+            f"{len(numbers)} elements, {len(coords)} positions and a lattice of shape "
             f"{lattice.shape} do not belong together"
         )
     if atoms.get("cartesian"):
         coords = _to_fractional(coords, lattice)
-    return Crystal(lattice, np.array([NUMBERS[s] for s in symbols], dtype=np.int64), coords)
+    return Crystal(lattice, np.array(numbers, dtype=np.int64), coords)
 
 
 def _to_fractional(positions: np.ndarray, lattice: np.ndarray) -> np.ndarray:
@@ -253,33 +316,17 @@ def _parse(data: Any, kind: str, reader: Callable[[Any], Crystal]) -> Crystal:
             raise UnusableError(f"unreadable {kind}: {reason.rstrip('.!')}") from error
 
 
-def _from_cif(text: str) -> Crystal:
-    from pymatgen.core import Structure
-
-    return crystal_from_pymatgen(Structure.from_str(text, fmt="cif", primitive=False))
-
-
-def _from_poscar(text: str) -> Crystal:
-    from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
-
-    # without element names the reader would invent H, He, Li, ...
-    warnings.filterwarnings("error", category=BadPoscarWarning)
-    return crystal_from_pymatgen(Poscar.from_str(text, read_velocities=False).structure)
-
-
 def _from_xyz(text: str) -> Crystal:
-    from ase.io import read
-
-    frames = read(io.StringIO(text), index=":", format="extxyz")
+    frames = list(frame_texts(text))
     if len(frames) != 1:
         raise UnusableError(
             f"the XYZ file holds {len(frames)} frames; give it as a data set of its own"
         )
-    return crystal_from_ase(frames[0])
+    return crystal_from_ase(atoms_of_frame(frames[0]))
 
 
 def _from_json(text: str) -> Crystal:
-    return _from_dict(json.loads(text))
+    return _from_dict(parse_json(text, "the text"))
 
 
 def _from_dict(data: Mapping[str, Any]) -> Crystal:
@@ -289,14 +336,12 @@ def _from_dict(data: Mapping[str, Any]) -> Crystal:
         return crystal_from_jarvis(data)
     if isinstance(data.get("atoms"), Mapping):
         return crystal_from_jarvis(data["atoms"])
+    if is_optimade(data):
+        return crystal_from_optimade(data)
+    if isinstance(data.get("structure"), Mapping):
+        return _from_dict(data["structure"])
     if "sites" not in data:
         raise UnusableError("the dictionary has neither 'sites' (pymatgen) nor 'lattice_mat'")
+    if "lattice" not in data:
+        raise UnusableError("there is no periodic lattice; a molecule is no crystal")
     return crystal_from_pymatgen(Structure.from_dict(dict(data)))
-
-
-def _all_floats(line: str, n: int) -> bool:
-    words = line.split()[:n]
-    try:
-        return len([float(w) for w in words]) == n
-    except ValueError:
-        return False

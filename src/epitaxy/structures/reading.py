@@ -5,20 +5,40 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from epitaxy.core.errors import InputError, suggestion
-from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
-from epitaxy.structures.file_batches import parse_files
-from epitaxy.structures.parsing import is_structure_file, read_text, without_suffix
+from epitaxy.structures.archives import PACKED, is_archive, unpacked
+from epitaxy.structures.building import (
+    Crystal,
+    Reading,
+    TableBuilder,
+    UnusableError,
+    snapshot_id,
+)
+from epitaxy.structures.file_batches import parse_all
+from epitaxy.structures.parsing import (
+    Part,
+    is_structure_file,
+    read_text,
+    unpacked_name,
+    without_suffix,
+)
 from epitaxy.structures.sources import SOURCES
-from epitaxy.structures.sources.folder import structure_files
+from epitaxy.structures.sources.folder import SHEETS, numbered_parts, structure_files
 from epitaxy.structures.table import Dropped, StructureTable
 
 logger = logging.getLogger("epitaxy")
 FRAMES = (".xyz", ".extxyz")
 HEAD_BYTES = 1 << 20
+CONSTANT = (
+    "Property %r is %g in all %d rows: a model can only learn this number, and its error says nothing."
+)
 SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -33,6 +53,15 @@ SUFFIXES = {
     ".extxyz": "xyz",
 }
 """Ending of a file -> source; JSON files are told apart by their content."""
+
+
+class Named(NamedTuple):
+    """A crystal with the id that it has where no other crystal has it."""
+
+    name: str
+    full: str
+    """Id with its path."""
+    crystal: Crystal
 
 
 def read_table(
@@ -76,25 +105,31 @@ def read_structures(paths: Sequence[str | Path]) -> StructureTable:
     builder = TableBuilder(", ".join(repr(str(p)) for p in paths[:3]))
     if not paths:
         raise InputError("No structures were given; name files, folders or tables of structures.")
-    found: list[tuple[str, str, Crystal]] = []
+    found: list[Named] = []
     files: list[Path] = []
-    for path in map(Path, paths):
-        frames = path.suffix.lower() in FRAMES
-        if path.is_dir() or (path.is_file() and is_structure_file(path) and not frames):
-            files += _files_of(path, builder)
-        else:
-            found += _rows_of(str(path), builder)
-    for path, crystal in zip(files, parse_files(files), strict=True):
-        if isinstance(crystal, UnusableError):
-            builder.dropped.append(Dropped(str(path), str(crystal)))
-        else:
-            found.append((_file_id(path), str(path), crystal))
-    times = Counter(name for name, _, _ in found)
-    for row, (name, full, crystal) in enumerate(found):
-        builder.add(full if times[name] > 1 else name, row, crystal, {})
-    table = builder.build().table
-    logger.info("%d structures read, %d dropped.", len(table), len(table.dropped))
-    return table
+    shown: list[str] = []
+    with ExitStack() as stack:
+        for path in map(Path, paths):
+            frames = path.suffix.lower() in FRAMES
+            if path.is_file() and is_archive(path):
+                inside = _unpacked(path, stack, builder)
+                files += inside
+                shown += [f"{path}:{file.name}" for file in inside]
+            elif path.is_dir() or (path.is_file() and is_structure_file(path) and not frames):
+                files += (inside := _files_of(path, builder))
+                shown += map(str, inside)
+            else:
+                found += _rows_of(str(path), builder)
+        for path, name, parts in zip(files, shown, parse_all(files), strict=True):
+            found += _named_parts(path, name, parts, builder)
+    times = Counter(one.name for one in found)
+    for row, one in enumerate(found):
+        builder.add(one.full if times[one.name] > 1 else one.name, row, one.crystal, {})
+    reading = builder.build()
+    for note in reading.notes:
+        logger.warning("%s", note)
+    logger.info("%d structures read, %d dropped.", len(reading.table), len(reading.table.dropped))
+    return reading.table
 
 
 def read_source(data: str) -> Reading:
@@ -134,8 +169,13 @@ def recognise(data: str) -> tuple[str, str]:
 
 
 def _recognise_file(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz").removesuffix(".zip").removesuffix(".bz2")
-    suffix = Path(name).suffix
+    suffix = Path(unpacked_name(path.name).lower()).suffix
+    if is_archive(path):
+        return "archive"
+    if suffix in SHEETS:
+        raise InputError(
+            f"{str(path)!r} is a spreadsheet; save the sheet as CSV and give that file."
+        )
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(b"SQLite format 3"):
@@ -144,7 +184,7 @@ def _recognise_file(path: Path) -> str:
         return "parquet"
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    packed = path.suffix.lower() in {".gz", ".zip", ".bz2"}
+    packed = path.suffix.lower() in PACKED
     if suffix == ".json" or packed:
         return _recognise_json(path)
     if is_structure_file(path):
@@ -174,19 +214,27 @@ def _select_targets(reading: Reading, wanted: Sequence[str]) -> StructureTable:
     table = reading.table
     if not wanted:
         return table
+    wanted = [reading.headers.get(name, name) for name in wanted]
     only = list(table.values)
-    if reading.unnamed and len(wanted) == len(only) == 1 and wanted[0] not in only:
-        spec = table.properties[only[0]].model_copy(update={"name": wanted[0]})
-        return replace(
-            table, values={wanted[0]: table.values[only[0]]}, properties={wanted[0]: spec}
-        )
+    if reading.unnamed and len(wanted) == 1 and wanted[0] not in only:
+        for reason in reading.refused.values():
+            raise InputError(reason)
+        if len(only) == 1:
+            spec = table.properties[only[0]].model_copy(update={"name": wanted[0]})
+            values = {wanted[0]: table.values[only[0]]}
+            table = replace(table, values=values, properties={wanted[0]: spec})
     for name in wanted:
-        if name in reading.text_columns:
+        if name in reading.refused:
+            raise InputError(reading.refused[name])
+        column = table.column(name)
+        if classes := table.properties[name].classes:
             raise InputError(
-                f"Column {name!r} holds text such as {reading.text_columns[name]!r}, not numbers; "
-                "choose another target or repair the column."
+                f"Property {name!r} is a class ({', '.join(classes[:5])}), and regression needs "
+                "numbers; if a regression on 0 and 1 is meant, write 0 and 1 into the column."
             )
-        table.column(name)
+        known = column[np.isfinite(column)]
+        if len(known) > 1 and np.ptp(known) == 0:
+            logger.warning(CONSTANT, name, known[0], len(known))
     return replace(
         table,
         values={name: table.values[name] for name in wanted},
@@ -233,14 +281,41 @@ def _files_of(path: Path, builder: TableBuilder) -> list[Path]:
     if path.is_file():
         return [path]
     try:
-        return structure_files(path)
+        files, broken = structure_files(path)
     except InputError as error:
         builder.dropped.append(Dropped(str(path), str(error).rstrip(".")))
         return []
+    builder.dropped += broken
+    return files
 
 
-def _rows_of(path: str, builder: TableBuilder) -> list[tuple[str, str, Crystal]]:
-    """Return ``(id, path and id, crystal)`` of every row of a table."""
+def _unpacked(path: Path, stack: ExitStack, builder: TableBuilder) -> list[Path]:
+    try:
+        folder, left_out = stack.enter_context(unpacked(path))
+    except InputError as error:
+        builder.dropped.append(Dropped(str(path), str(error).rstrip(".")))
+        return []
+    builder.dropped += left_out
+    return _files_of(folder, builder)
+
+
+def _named_parts(
+    path: Path, shown: str, parts: Sequence[Part], builder: TableBuilder
+) -> list[Named]:
+    """Return the crystals of one file: ``NAME``, ``NAME#2``, ...; what is unusable is dropped."""
+    found = []
+    for number, crystal in numbered_parts(parts).items():
+        if isinstance(crystal, UnusableError):
+            builder.dropped.append(Dropped(shown, str(crystal)))
+            continue
+        names = (_file_id(path), shown)
+        names = names if number == 1 else tuple(snapshot_id(name, number) for name in names)
+        found.append(Named(*names, crystal))
+    return found
+
+
+def _rows_of(path: str, builder: TableBuilder) -> list[Named]:
+    """Return every row of a table."""
     try:
         table = read_source(path).table
     except InputError as error:
@@ -252,7 +327,7 @@ def _rows_of(path: str, builder: TableBuilder) -> list[tuple[str, str, Crystal]]
         atoms = slice(table.offsets[row], table.offsets[row + 1])
         numbers = table.atomic_numbers[atoms].astype("int64")
         crystal = Crystal(table.lattices[row], numbers, table.frac_coords[atoms])
-        rows.append((str(name), f"{path}:{name}", crystal))
+        rows.append(Named(str(name), f"{path}:{name}", crystal))
     return rows
 
 

@@ -16,6 +16,7 @@ SOURCES = Registry(
         "demo": "epitaxy.structures.sources.demo:read",
         "tabular": "epitaxy.structures.sources.tabular:read",
         "folder": "epitaxy.structures.sources.folder:read",
+        "archive": "epitaxy.structures.sources.folder:read_archive",
         "ase": "epitaxy.structures.sources.ase_database:read",
         "xyz": "epitaxy.structures.sources.ase_database:read_frames",
         "jarvis_json": "epitaxy.structures.sources.jarvis_json:read",

@@ -5,7 +5,6 @@ J. Schmidt et al., Sci. Data 9, 64 (2022) and Mater. Today Phys. 48, 101560 (202
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from epitaxy.core.errors import InputError, unknown
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
+from epitaxy.structures.json_text import parse_json
 from epitaxy.structures.parsing import crystal_from_object, read_text
 
 FUNCTIONALS = {
@@ -126,10 +126,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _entries(file: Path) -> Sequence[Mapping[str, Any]]:
-    try:
-        data = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{str(file)!r} is no valid JSON: {error}.") from error
+    data = parse_json(read_text(file), repr(str(file)))
     entries = data.get("entries") if isinstance(data, Mapping) else data
     if not isinstance(entries, list) or not all(
         isinstance(entry, Mapping) and "structure" in entry for entry in entries

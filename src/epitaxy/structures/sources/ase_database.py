@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import numpy as np
 
 from epitaxy.core.errors import InputError
 from epitaxy.structures.building import Reading, TableBuilder, UnusableError
-from epitaxy.structures.parsing import crystal_from_ase
+from epitaxy.structures.parsing import crystal_from_ase, read_text
+from epitaxy.structures.xyz import atoms_of_frame, frame_texts
 
 ID_KEYS = ("id", "name", "material_id", "mp_id", "jid", "uid", "structure_id")
 """Keys of a row or frame that name it, the best first."""
@@ -49,27 +49,18 @@ def read_frames(location: str) -> Reading:
     builder = TableBuilder(repr(path.name))
     entries: list[tuple[str, Any, dict[str, Any]]] = []
     with _quiet():
-        frames = _frames(path)
-        for number in itertools.count():
+        for number, frame in enumerate(frame_texts(read_text(path))):
+            name = f"{path.stem}-{number}"
             try:
-                atoms = next(frames, None)
-            except Exception as error:  # noqa: BLE001 - a damaged frame raises anything
-                reason = f"unreadable XYZ frame, and with it the rest of the file: {error}"
-                entries.append((f"{path.stem}-{number}", UnusableError(reason), {}))
-                break
-            if atoms is None:
-                break
-            entries.append((f"{path.stem}-{number}", atoms, _frame_values(atoms)))
+                atoms = atoms_of_frame(frame)
+            except UnusableError as error:
+                entries.append((name, error, {}))
+            else:
+                entries.append((name, atoms, _frame_values(atoms)))
     if len(entries) == 1:
         entries = [(path.stem, *entries[0][1:])]
     _add_all(builder, entries)
     return builder.build(notes=[f"Extended XYZ file of {len(entries)} frames."])
-
-
-def _frames(path: Path) -> Iterator[Any]:
-    from ase.io import iread
-
-    return iter(iread(path, index=":", format="extxyz"))
 
 
 def _add_all(builder: TableBuilder, entries: list[tuple[str, Any, dict[str, Any]]]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
+from epitaxy.structures.json_text import parse_json
 from epitaxy.structures.parsing import crystal_from_object, read_text, without_suffix
 
 UNITS = {
@@ -49,10 +49,7 @@ def read(location: str) -> Reading:
         InputError: the file is no JSON list of such records, or no crystal is usable.
     """
     origin = repr(Path(location).name)
-    try:
-        data = json.loads(read_text(location))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{origin} is no valid JSON: {error}.") from error
+    data = parse_json(read_text(location), origin)
     if not isinstance(data, list) or not all(isinstance(r, dict) for r in data):
         raise InputError(f"{origin} must hold a JSON list of records with 'atoms'.")
     return from_records(data, origin)

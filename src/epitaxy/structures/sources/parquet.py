@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,16 @@ import pyarrow.parquet as pq
 
 from epitaxy.core.errors import InputError
 from epitaxy.core.properties import PropertySpec
-from epitaxy.structures.building import RESERVED, Reading, pack
+from epitaxy.structures.building import Reading, pack
+from epitaxy.structures.choosing import ID_NAMES
+from epitaxy.structures.columns import RESERVED, Properties, is_index, properties_of
+from epitaxy.structures.sources.tabular import from_columns
 from epitaxy.structures.table import METADATA_KEY, Dropped
+from epitaxy.structures.units import split_headers
 
+INDEX = "__index_level_0__"
+"""How pandas calls an index without a name."""
+SAMPLE = 1000
 STRUCTURAL = ("id", "lattice", "atomic_numbers", "frac_coords")
 
 
@@ -31,20 +39,18 @@ def read(location: str) -> Reading:
             table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"Could not read {location!r} as a Parquet table: {error}.") from error
+    table = _with_id(table)
     missing = [name for name in STRUCTURAL if name not in table.column_names]
     if missing:
-        raise InputError(
-            f"The Parquet table {location!r} has no column {missing[0]!r}; it needs "
-            f"{', '.join(STRUCTURAL)} and has {', '.join(table.column_names)}."
-        )
+        return _foreign(table, location, missing[0])
     _check_ids(table, location)
     offsets, numbers = _flatten(table, "atomic_numbers", np.int64)
     lattice_offsets, lattices = _flatten(table, "lattice", np.float64)
     coord_offsets, coords = _flatten(table, "frac_coords", np.float64)
     _check_lengths(location, "lattice", np.diff(lattice_offsets), np.full(len(table), 9))
     _check_lengths(location, "frac_coords", np.diff(coord_offsets), 3 * np.diff(offsets))
-    values, notes = _properties(table)
     properties, dropped = _metadata(table)
+    found = _properties(table, properties)
     packed = pack(
         origin=repr(location),
         ids=[str(i) for i in table["id"].to_pylist()],
@@ -53,11 +59,37 @@ def read(location: str) -> Reading:
         lattices=lattices.reshape(-1, 3, 3),
         atomic_numbers=numbers,
         frac_coords=coords.reshape(-1, 3),
-        values=values,
-        properties={name: spec for name, spec in properties.items() if name in values},
+        values=found.values,
+        properties=found.specs | {k: s for k, s in properties.items() if k in found.values},
         dropped=dropped,
     )
-    return Reading(packed, notes=(f"Parquet table of {len(table)} rows.", *notes))
+    notes = (f"Parquet table of {len(table)} rows.", *found.notes)
+    return Reading(packed, notes, refused=found.refused, headers=found.headers)
+
+
+def _with_id(table: pa.Table) -> pa.Table:
+    """Give the column that names the rows the name ``id``, the index of pandas included."""
+    if "id" in table.column_names:
+        return table
+    lower = {name.lower(): name for name in table.column_names}
+    named = next((lower[name] for name in (*ID_NAMES, INDEX) if name in lower), None)
+    return table.rename_columns(["id" if n == named else n for n in table.column_names])
+
+
+def _foreign(table: pa.Table, location: str, missing: str) -> Reading:
+    """Read a table whose structures stand in a column as text or dictionaries.
+
+    Raises:
+        InputError: no column holds structures either.
+    """
+    texts = [c.name for c in table.schema if pa.types.is_large_string(c.type)
+             or pa.types.is_string(c.type) or pa.types.is_struct(c.type)]  # fmt: skip
+    if not [name for name in texts if name != "id"]:
+        raise InputError(
+            f"The Parquet table {location!r} has no column {missing!r}; it needs "
+            f"{', '.join(STRUCTURAL)} and has {', '.join(table.column_names)}."
+        )
+    return from_columns(table.to_pydict(), origin=repr(location), folder=Path(location).parent)
 
 
 def _check_ids(table: pa.Table, location: str) -> None:
@@ -111,19 +143,39 @@ def _check_lengths(location: str, name: str, found: np.ndarray, expected: np.nda
         )
 
 
-def _properties(table: pa.Table) -> tuple[dict[str, np.ndarray], list[str]]:
-    values, notes = {}, []
-    for column in table.schema:
-        kind = column.type
-        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if column.name in RESERVED or not (numeric or pa.types.is_boolean(kind)):
+def _properties(table: pa.Table, known: Mapping[str, PropertySpec]) -> Properties:
+    """Read every column that holds numbers, classes or numbers as text."""
+    found = properties_of({
+        column.name: table[column.name].to_pylist()
+        for column in table.schema
+        if pa.types.is_boolean(column.type) or _is_text(column.type)
+    })  # fmt: skip
+    numeric = [
+        column.name
+        for column in table.schema
+        if (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+        and column.name not in RESERVED
+    ]
+    names = split_headers(numeric)
+    for header in numeric:
+        column = table[header]
+        name, unit = (header, "") if header in known else names[header]
+        if header not in known and is_index(header, column.slice(0, SAMPLE).to_pylist()):
             continue
-        numbers = pc.cast(table[column.name], pa.float64()).to_numpy().astype(np.float64)
-        values[column.name] = np.where(np.isfinite(numbers), numbers, np.nan)
-        lost = int(np.isnan(values[column.name]).sum())
+        numbers = pc.cast(column, pa.float64()).to_numpy().astype(np.float64)
+        found.values[name] = np.where(np.isfinite(numbers), numbers, np.nan)
+        found.specs[name] = PropertySpec(name=name, unit=unit)
+        if name != header:
+            found.headers[header] = name
+        lost = int(np.isnan(found.values[name]).sum())
         if lost:
-            notes.append(f"Column {column.name!r}: {lost} of {len(numbers)} values missing.")
-    return values, notes
+            found.notes.append(f"Column {header!r}: {lost} of {len(numbers)} values missing.")
+    return found
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    dictionary = pa.types.is_dictionary(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or dictionary)
 
 
 def _metadata(table: pa.Table) -> tuple[dict[str, PropertySpec], list[Dropped]]:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
-from epitaxy.structures.building import (
-    Crystal,
-    Reading,
-    TableBuilder,
-    UnusableError,
-    to_number,
-)
+from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
+from epitaxy.structures.choosing import ID_NAMES, choose_column
 from epitaxy.structures.delimited import made_up_names, read_delimited
 from epitaxy.structures.file_batches import parse_files
+from epitaxy.structures.json_tables import KEYS_SHOWN, is_structure_dict, json_columns
+from epitaxy.structures.numerals import to_number
+from epitaxy.structures.archives import STRUCTURE_SUFFIXES
 from epitaxy.structures.parsing import (
-    STRUCTURE_SUFFIXES,
     crystal_from_object,
     read_text,
     text_kind,
     without_suffix,
 )
 
-ID_NAMES = (
-    *("id", "identifier", "material_id", "mp_id", "mpid", "mp-id", "task_id", "jid"),
-    *("structure_id", "cif_id", "name", "file", "filename", "file_name", "cif_file"),
+STRUCTURE_NAMES = (
+    *("structure", "atoms", "final_structure", "structure_final", "relaxed_structure"),
+    *("optimized_structure", "structures", "cif", "poscar", "file", "filename", "file_name"),
+    *("cif_file", "structure_file", "path", *ID_NAMES),
 )
-"""Column names (lower case) that hold identifiers, the best first."""
+"""Column names (lower case) that hold structures or their files, the best first."""
 SAMPLE = 20
 LONGEST_NAME = 240
 
@@ -56,6 +53,8 @@ def read(location: str) -> Reading:
         folder=path.parent,
         header=table.header,
         notes=[f"{origin}: {table.summary}."],
+        delimiter=table.delimiter,
+        units=table.units,
     )
 
 
@@ -66,8 +65,19 @@ def from_columns(
     folder: Path,
     header: bool = True,
     notes: Sequence[str] = (),
+    delimiter: str = "",
+    units: Mapping[str, str] | None = None,
 ) -> Reading:
     """Turn raw columns into a table: find ids and structures, convert, and check.
+
+    Args:
+        columns: name -> raw cells.
+        origin: what to call the table in messages.
+        folder: where files lie that a column names.
+        header: whether the names stand in the file.
+        notes: sentences for the log.
+        delimiter: of a text table; empty for others.
+        units: name -> unit, where the table says it.
 
     Raises:
         InputError: no column holds structures, there is no row, or no crystal is usable.
@@ -87,7 +97,10 @@ def from_columns(
         builder.add(ids[row], row, crystal, {k: v[row] for k, v in values.items()})
     found = f"structures in column {structure_name!r}, ids in {id_name or 'row order'!r}"
     return builder.build(
-        notes=[*notes, f"{origin}: {found}."], unnamed=not header and len(values) == 1
+        notes=[*notes, f"{origin}: {found}."],
+        unnamed=not header and len(values) == 1,
+        delimiter=delimiter,
+        units=units,
     )
 
 
@@ -99,15 +112,17 @@ def find_structure_column(columns: Columns, folder: Path, origin: str) -> str:
     """
     scores = {}
     for name, cells in columns.items():
-        sample = [c for c in cells if c not in (None, "")][:SAMPLE]
+        sample = [c for c in cells if not _is_empty(c)][:SAMPLE]
         scores[name] = sum(_is_structure(c, folder) for c in sample) / max(len(sample), 1)
-    best = max(scores, key=lambda name: scores[name])
-    if not scores[best]:
+    if not any(scores.values()):
+        shown = ", ".join(list(columns)[:KEYS_SHOWN])
+        more = f" and {len(columns) - KEYS_SHOWN} more" if len(columns) > KEYS_SHOWN else ""
         raise InputError(
-            f"No column of {origin} holds structures; its columns are {', '.join(columns)}. One "
-            "must hold CIF or POSCAR text, pymatgen JSON, or names of files beside the table."
+            f"No column of {origin} holds structures; its columns are {shown}{more}. One must hold "
+            "CIF or POSCAR text, pymatgen JSON, or names of files beside the table."
         )
-    return best
+    written = {n: s for n, s in scores.items() if s and _holds_content(columns[n], folder)}
+    return choose_column(written or scores, columns, STRUCTURE_NAMES, "hold the structures")
 
 
 def find_id_column(columns: Columns, structure_name: str) -> str | None:
@@ -124,61 +139,19 @@ def find_id_column(columns: Columns, structure_name: str) -> str | None:
     return first if len(words) == len(columns[first]) else None
 
 
-def json_columns(text: str, name: str) -> dict[str, list[Any]]:
-    """Read the usual JSON layouts of tables: records, lines, columns, or columns/index/data.
-
-    A file ``name`` with one structure is a table of one row, called like the file.
-
-    Raises:
-        InputError: the text is no JSON, or not a table.
-    """
-    origin = repr(name)
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        try:
-            data = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError:
-            raise InputError(f"{origin} is no valid JSON: {error}.") from error
-    if isinstance(data, dict) and {"columns", "data"} <= set(data):
-        index = data.get("index", range(len(data["data"])))
-        named = {"id": list(index)} if any(isinstance(i, str) for i in index) else {}
-        return named | {c: [row[i] for row in data["data"]] for i, c in enumerate(data["columns"])}
-    if isinstance(data, dict) and "sites" in data:
-        return {"id": [Path(name).stem], "structure": [data]}
-    if isinstance(data, dict) and all(isinstance(v, dict) for v in data.values()):
-        rows: dict[str, Any] = next(iter(data.values()), {})
-        return {name: [cells.get(key) for key in rows] for name, cells in data.items()}
-    if isinstance(data, dict) and all(isinstance(v, list) for v in data.values()):
-        return _equal_lengths(data, origin)
-    if isinstance(data, list) and all(isinstance(v, dict) for v in data):
-        return _records(data)
-    raise InputError(
-        f"{origin} is JSON but no table; give a list of records, or a dictionary of columns."
-    )
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def _records(data: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    if data and all("sites" in record for record in data):
-        return {"structure": list(data)}
-    names = list(dict.fromkeys(name for record in data for name in record))
-    return {name: [record.get(name) for record in data] for name in names}
-
-
-def _equal_lengths(data: dict[str, list[Any]], origin: str) -> dict[str, list[Any]]:
-    lengths = {len(cells) for cells in data.values()}
-    if len(lengths) > 1:
-        raise InputError(
-            f"The columns of {origin} have {sorted(lengths)} entries; make them equal."
-        )
-    return data
+def _holds_content(cells: Sequence[Any], folder: Path) -> bool:
+    """Tell whether the cells are structures themselves and not names of files."""
+    first = next((cell for cell in cells if not _is_empty(cell)), None)
+    return _is_structure(first, folder) and _file(first, folder) is None
 
 
 def _is_structure(cell: Any, folder: Path) -> bool:
     if not isinstance(cell, str):
-        return hasattr(cell, "lattice") or (
-            isinstance(cell, Mapping) and bool({"sites", "lattice_mat", "atoms"} & set(cell))
-        )
+        return hasattr(cell, "lattice") or is_structure_dict(cell)
     return text_kind(cell) is not None or _file(cell, folder) is not None
 
 
@@ -194,7 +167,7 @@ def _file(cell: Any, folder: Path) -> Path | None:
 
 
 def _identifier(columns: Columns, id_name: str | None, cells: Sequence[Any], row: int) -> str:
-    if id_name is not None and columns[id_name][row] not in (None, ""):
+    if id_name is not None and not _is_empty(columns[id_name][row]):
         return without_suffix(str(columns[id_name][row]).strip())
     cell = cells[row]
     if isinstance(cell, str) and text_kind(cell) is None and cell.strip():
@@ -209,7 +182,7 @@ def _crystals(cells: Sequence[Any], folder: Path) -> list[Crystal | UnusableErro
 
 
 def _one(cell: Any) -> Crystal | UnusableError:
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
+    if _is_empty(cell):
         return UnusableError("the structure is missing")
     if isinstance(cell, str) and text_kind(cell) is None:
         return UnusableError(f"there is no file {cell.strip()[:80]!r} beside the table")
