@@ -153,7 +153,7 @@ def test_two_rows_with_one_id(train, tmp_path):
     data = write_folder(tmp_path / "data")
     with (data / "id_prop.csv").open("a") as file:
         file.write("salt-03,1.0\n")
-    assert "The id 'salt-03' stands in several rows" in train(data=data).sentence
+    assert "stands twice with the same structure but 'gap' is" in train(data=data).sentence
 
 
 def test_no_rows(train, tmp_path):
@@ -203,7 +203,7 @@ def test_isolated_atoms_and_single_atoms_train(train, epitaxy, tmp_path):
     (data / "salt-01.cif").write_text(single_atom("Ne", 20.0))
     found = train(data=data)
     assert found.code == 0, found.err
-    assert "1 atom(s) have no neighbour within 8 Å and no bonds." in found.err
+    assert "1 atom(s) have no neighbour within 8 Å and no bonds, in " in found.err
     frame = pd.read_parquet("run/predictions.parquet").set_index("id")
     assert frame.loc[["salt-00", "salt-01"], "y_pred"].notna().all()
     alone = epitaxy("predict", "run", data / "salt-01.cif")

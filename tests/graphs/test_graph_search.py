@@ -81,7 +81,7 @@ def test_isolated_atom_has_no_bonds_and_is_counted(caplog):
     store = graphs(GraphRecipe(), (np.eye(3) * 30, [2], [[0, 0, 0]]), rock_salt())
     assert store.gather([0]).n_bonds.tolist() == [0]
     assert len(store) == 2
-    assert "1 atom(s) have no neighbour within 8 Å" in caplog.text
+    assert "1 atom(s) have no neighbour within 8 Å and no bonds, in " in caplog.text
     assert store.gather([0, 1, 0]).n_atoms.tolist() == [1, 2, 1]
 
 

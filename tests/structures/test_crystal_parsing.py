@@ -81,7 +81,7 @@ def test_site_without_an_element_is_refused():
 def test_poscar_without_element_names_is_refused(crystals):
     lines = Poscar(crystals["c0"]).get_str().splitlines()
     anonymous = ["comment", *lines[1:5], *lines[6:8], "0 0 0", "0.5 0.5 0.5"]
-    with pytest.raises(UnusableError, match="Elements in POSCAR cannot be determined"):
+    with pytest.raises(UnusableError, match="line 6: the elements are not named"):
         crystal_from_text("\n".join(anonymous))
 
 

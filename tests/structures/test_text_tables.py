@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epitaxy.core.errors import InputError
-from epitaxy.structures.building import MISSING_WORDS, numeric_columns, to_number
+from epitaxy.structures.columns import properties_of
 from epitaxy.structures.delimited import read_delimited
+from epitaxy.structures.numerals import MISSING_WORDS, to_number
 
 FLOATS = st.floats(-1e6, 1e6, allow_nan=False).map(repr)
 MISSING = st.sampled_from(["", "na", "NaN", "None"])
@@ -33,9 +34,9 @@ def test_any_delimiter_and_header_round_trips(delimiter, header, rows, newline):
     assert (table.delimiter, table.header) == (delimiter, header)
     assert table.columns == (("id", "gap", "density") if header else ("id", "target_1", "target_2"))
     assert table.column("id") == [f"mp-{i}" for i in range(len(rows))]
-    values, texts, _ = numeric_columns({c: table.column(c) for c in table.columns[1:]})
-    assert not texts
-    for position, column in enumerate(values.values()):
+    found = properties_of({c: table.column(c) for c in table.columns[1:]}, delimiter=delimiter)
+    assert not found.refused
+    for position, column in enumerate(found.values.values()):
         expected = [r[position] for r in rows]
         for got, text in zip(column, expected, strict=True):
             missing = text.lower() in MISSING_WORDS
@@ -98,14 +99,17 @@ def test_bad_tables_are_refused(text, match):
         read_delimited(text, "x.csv")
 
 
-def test_missing_and_infinite_values_are_counted():
+def test_missing_unreadable_and_infinite_values_are_counted_apart():
     raw = {"gap": ["1", "inf", "na", "wrong", 2], "kind": ["cubic", "", "x", "y", "z"],
            "none": [None, "", "na", "-", "inf"]}  # fmt: skip
-    values, texts, notes = numeric_columns(raw)
-    assert [v for v in values["gap"] if math.isfinite(v)] == [1.0, 2.0]
-    assert set(values) == {"gap", "none"}
-    assert texts == {"kind": "cubic"}
-    assert notes[0] == "Column 'gap': 3 of 5 values missing, for example 'wrong'."
+    found = properties_of(raw, delimiter=",")
+    assert [v for v in found.values["gap"] if math.isfinite(v)] == [1.0, 2.0]
+    assert set(found.values) == {"gap", "none"}
+    assert "holds text such as 'cubic'" in found.refused["kind"]
+    assert found.notes[0] == (
+        "Column 'gap': 1 of 5 values missing ('na'); 1 of 5 cells are no number ('wrong'); 1 of 5 "
+        "are infinite."
+    )
 
 
 def test_lists_are_no_numbers():

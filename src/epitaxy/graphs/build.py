@@ -27,6 +27,9 @@ MAX_WORKERS = 8
 AHEAD = 2
 """Chunks per process that may be under way or waiting to be stored."""
 
+SHOWN = 5
+"""Ids that a warning names."""
+
 
 def chunks(
     table: StructureTable, recipe: GraphRecipe, *, workers: int | None, progress: bool
@@ -34,16 +37,20 @@ def chunks(
     """Yield the graphs of a table piece by piece, in the order of its rows."""
     pieces = np.split(np.arange(len(table)), _cuts(table.n_atoms))
     workers = min(workers or _default_workers(len(table.atomic_numbers)), len(pieces))
-    n_isolated = n_padded = 0
+    isolated: list[str] = []
+    n_padded = 0
     with Progress(len(table), "graphs", enabled=progress) as bar:
         for chunk in _built(table, recipe, pieces, workers):
-            n_isolated += chunk.n_isolated
+            isolated += chunk.isolated
             n_padded += chunk.n_padded
             yield chunk
             bar.step(len(chunk.ids) + len(chunk.failures))
-    if n_isolated:
+    if isolated:
+        crystals = list(dict.fromkeys(isolated))
+        more = f" and {len(crystals) - SHOWN} more" if len(crystals) > SHOWN else ""
         logger.warning(
-            "%d atom(s) have no neighbour within %g Å and no bonds.", n_isolated, recipe.cutoff
+            "%d atom(s) have no neighbour within %g Å and no bonds, in %s%s.",
+            *(len(isolated), recipe.cutoff, ", ".join(crystals[:SHOWN]), more),
         )
     if n_padded and recipe.rule == "cgcnn":
         logger.warning(

@@ -59,8 +59,8 @@ class Chunk(NamedTuple):
     ids: list[str]
     failures: list[Dropped]
     columns: dict[str, np.ndarray]
-    n_isolated: int
-    """Atoms without any bond."""
+    isolated: list[str]
+    """Ids of the crystals with atoms without any bond, once per such atom."""
     n_padded: int
     """Atoms whose list was filled up."""
 
@@ -84,7 +84,7 @@ def build_chunk(table: StructureTable, recipe: GraphRecipe) -> Chunk:
         ids=[str(i) for i in good.ids],
         failures=failures,
         columns=_columns(good, recipe, images),
-        n_isolated=int((counts == 0).sum()),
+        isolated=[str(good.ids[row]) for row in _crystal_of_atom(good)[counts == 0]],
         n_padded=n_padded,
     )
 

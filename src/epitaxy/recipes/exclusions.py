@@ -69,7 +69,8 @@ def resolve_targets(
     if not excluded and not any(set(target) & PATTERN for target in targets):
         return data, list(targets)
     table = read_table(data)
-    return table, choose_targets(targets, list(table.properties), excluded)
+    quantities = [name for name, spec in table.properties.items() if not spec.classes]
+    return table, choose_targets(targets, quantities, excluded)
 
 
 def exclusion_settings(

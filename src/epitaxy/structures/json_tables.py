@@ -48,10 +48,13 @@ def json_columns(text: str, name: str) -> Table:
 
 def is_structure_dict(cell: Any) -> bool:
     """Tell whether a value is a structure of pymatgen, JARVIS or OPTIMADE."""
-    return isinstance(cell, Mapping) and (
+    if not isinstance(cell, Mapping):
+        return False
+    inner = cell.get("structure", {})
+    return (
         bool(STRUCTURE_KEYS & set(cell))
         or is_optimade(cell)
-        or isinstance(cell.get("structure"), Mapping)
+        or (isinstance(inner, Mapping) and bool(STRUCTURE_KEYS & set(inner)))
     )
 
 
@@ -66,7 +69,9 @@ def _table(data: Any, origin: str) -> Table:
             return _nested(data)
         if all(isinstance(value, list) for value in data.values()):
             return _equal_lengths(data, origin)
-    if isinstance(data, list) and data:
+    if data in ([], {}):
+        return {}
+    if isinstance(data, list):
         if all(isinstance(record, Mapping) for record in data):
             return _records(data)
         if all(isinstance(cell, str) for cell in data):

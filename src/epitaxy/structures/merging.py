@@ -181,6 +181,11 @@ def _united_properties(tables: Sequence[StructureTable]) -> dict[str, PropertySp
                     f"{spec.functional} in another, which are two fidelities: name each "
                     "(NAME=FILE:PROPERTY)."
                 )
+            if known.classes != spec.classes:
+                raise InputError(
+                    f"Property {name!r} is of the classes {known.classes} in one table and "
+                    f"{spec.classes} in another; rename it in one of them (NAME=FILE)."
+                )
             if spec.unit and not known.unit:
                 united[name] = spec
     return united

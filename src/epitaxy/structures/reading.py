@@ -185,13 +185,15 @@ def _recognise_file(path: Path) -> str:
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     packed = path.suffix.lower() in PACKED
-    if suffix == ".json" or packed:
+    if suffix == ".json":
         return _recognise_json(path)
     if is_structure_file(path):
         raise InputError(
             f"{str(path)!r} is a single structure; give the folder of structures with a CSV of "
             "values, or use it for prediction."
         )
+    if packed:
+        return _recognise_json(path)
     raise InputError(
         f"The kind of {str(path)!r} is not known by its ending {path.suffix!r}; allowed: "
         f"{', '.join([*SUFFIXES, '.json'])} (also .gz, .bz2 and .zip), or a folder."

@@ -274,7 +274,8 @@ def _match(
         if len(fitting) > 1:
             raise InputError(
                 f"The id {cell!r} of {table_name} fits several files: "
-                f"{', '.join(map(str, fitting[:3]))}; write the full file name."
+                f"{', '.join(_shown(path, fitting) for path in fitting[:3])}; write the full file "
+                "name, with its folder where there are several."
             )
         if fitting:
             matched.append(Match(row, without_suffix(cell), fitting[0], part))
@@ -291,6 +292,11 @@ def _fitting(cell: str, known: dict[str, list[Path]]) -> tuple[list[Path], int]:
     if found or not sign or not number.isdecimal():
         return found, 1
     return known.get(bare) or known.get(without_suffix(bare), []), int(number[:9])
+
+
+def _shown(path: Path, others: Sequence[Path]) -> str:
+    alike = sum(other.name == path.name for other in others) > 1
+    return f"{path.parent.name}/{path.name}" if alike else path.name
 
 
 def _first(names: Sequence[str]) -> str:

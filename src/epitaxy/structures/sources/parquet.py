@@ -17,7 +17,7 @@ from epitaxy.core.properties import PropertySpec
 from epitaxy.structures.building import Reading, pack
 from epitaxy.structures.choosing import ID_NAMES
 from epitaxy.structures.columns import RESERVED, Properties, is_index, properties_of
-from epitaxy.structures.sources.tabular import from_columns
+from epitaxy.structures.sources.tabular import from_columns, is_structure_cell
 from epitaxy.structures.table import METADATA_KEY, Dropped
 from epitaxy.structures.units import split_headers
 
@@ -82,14 +82,14 @@ def _foreign(table: pa.Table, location: str, missing: str) -> Reading:
     Raises:
         InputError: no column holds structures either.
     """
-    texts = [c.name for c in table.schema if pa.types.is_large_string(c.type)
-             or pa.types.is_string(c.type) or pa.types.is_struct(c.type)]  # fmt: skip
-    if not [name for name in texts if name != "id"]:
+    folder = Path(location).parent
+    first = table.slice(0, 1).to_pylist()
+    if not any(is_structure_cell(cell, folder) for row in first for cell in row.values()):
         raise InputError(
             f"The Parquet table {location!r} has no column {missing!r}; it needs "
             f"{', '.join(STRUCTURAL)} and has {', '.join(table.column_names)}."
         )
-    return from_columns(table.to_pydict(), origin=repr(location), folder=Path(location).parent)
+    return from_columns(table.to_pydict(), origin=repr(location), folder=folder)
 
 
 def _check_ids(table: pa.Table, location: str) -> None:

@@ -113,7 +113,7 @@ def find_structure_column(columns: Columns, folder: Path, origin: str) -> str:
     scores = {}
     for name, cells in columns.items():
         sample = [c for c in cells if not _is_empty(c)][:SAMPLE]
-        scores[name] = sum(_is_structure(c, folder) for c in sample) / max(len(sample), 1)
+        scores[name] = sum(is_structure_cell(c, folder) for c in sample) / max(len(sample), 1)
     if not any(scores.values()):
         shown = ", ".join(list(columns)[:KEYS_SHOWN])
         more = f" and {len(columns) - KEYS_SHOWN} more" if len(columns) > KEYS_SHOWN else ""
@@ -146,10 +146,11 @@ def _is_empty(cell: Any) -> bool:
 def _holds_content(cells: Sequence[Any], folder: Path) -> bool:
     """Tell whether the cells are structures themselves and not names of files."""
     first = next((cell for cell in cells if not _is_empty(cell)), None)
-    return _is_structure(first, folder) and _file(first, folder) is None
+    return is_structure_cell(first, folder) and _file(first, folder) is None
 
 
-def _is_structure(cell: Any, folder: Path) -> bool:
+def is_structure_cell(cell: Any, folder: Path) -> bool:
+    """Tell whether a cell is a structure, or names the file of one in ``folder``."""
     if not isinstance(cell, str):
         return hasattr(cell, "lattice") or is_structure_dict(cell)
     return text_kind(cell) is not None or _file(cell, folder) is not None
