@@ -116,16 +116,69 @@ def select(
     data: Data,
     out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
     *,
-    rows: Annotated[str, typer.Option(help="File of ids, or FILE.json:KEY, as for splits.")],
+    rows: Annotated[
+        str | None, typer.Option(help="File of ids, or FILE.json:KEY, as for splits.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Condition, as in 'gap > 0.1 and n_atoms < 20'.")
+    ] = None,
 ) -> None:
     """Write some rows of a data set, a test set for example, as one Parquet table."""
+    from epitaxy.structures.deriving import where as where_true
     from epitaxy.structures.reading import convert as convert_data
     from epitaxy.structures.reading import read_table
     from epitaxy.structures.selecting import select as select_rows
 
-    table = select_rows(read_table(data), rows)
+    if rows is None and where is None:
+        raise InputError("Nothing says which rows are meant; give --rows or --where.")
+    table = read_table(data)
+    table = table if rows is None else select_rows(table, rows)
+    table = table if where is None else where_true(table, where)
     convert_data(table, out)
     typer.echo(f"{len(table)} crystals written to {out}.")
+
+
+@app.command()
+def derive(
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    formulas: Annotated[
+        list[str], typer.Argument(help="NAME = FORMULA, as in 'e = (exx + eyy + ezz)/3'.")
+    ],
+    unit: Annotated[list[str] | None, typer.Option(help="NAME=UNIT, as in gap=eV.")] = None,
+) -> None:
+    """Add properties that follow from others, and write the table."""
+    from epitaxy.structures.deriving import derive as derive_properties
+    from epitaxy.structures.reading import convert as convert_data
+    from epitaxy.structures.reading import read_table
+
+    table = derive_properties(read_table(data), formulas, pairs(unit, "unit"))
+    convert_data(table, out)
+    typer.echo(f"{len(table)} crystals written to {out}.")
+
+
+@app.command()
+def paper(
+    name: Annotated[str, typer.Argument(help="PAPER:SET, as in devi2024:pz; list shows all.")],
+    out: Annotated[Path | None, typer.Argument(help="Parquet file to write.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Files of Alexandria, or a table with the source's columns."),
+    ] = None,
+) -> None:
+    """Write a data set of a paper as it was used there, with the property target."""
+    from epitaxy.structures.papers import SETS
+    from epitaxy.structures.papers import paper as paper_table
+    from epitaxy.structures.reading import convert as convert_data
+
+    if name == "list":
+        typer.echo("\n".join(f"{key:40s}{made.source}: {made.formula}" for key, made in SETS.items()))
+        return
+    if out is None:
+        raise InputError(f"Nothing says where to write {name!r}; name a Parquet file behind it.")
+    table = paper_table(name, source)
+    convert_data(table, out)
+    typer.echo(f"{len(table)} crystals written to {out}, {len(table.dropped)} dropped.")
 
 
 @app.command()

@@ -14,6 +14,8 @@ from epitaxy.core.errors import InputError, suggestion
 
 LONGEST = 2000
 """Characters of a formula."""
+SHOWN = 80
+"""Characters of a formula that a message repeats."""
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": np.abs,
     "sqrt": np.sqrt,
@@ -85,7 +87,7 @@ def evaluate(
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         hint = " (compare with ==)" if re.search(r"(?<![=<>!])=(?!=)", text) else ""
-        raise InputError(f"The formula {formula!r} is not understood{hint}.") from error
+        raise InputError(f"The formula {formula[:SHOWN]!r} is not understood{hint}.") from error
     known = dict(columns) | {f"quoted_{i}_": name for i, name in enumerate(names)}
     walker = _Walker(formula, columns, classes or {}, known)
     with np.errstate(all="ignore"):
@@ -122,7 +124,8 @@ class _Walker:
         classes: Mapping[str, tuple[str, ...]],
         known: Mapping[str, Any],
     ) -> None:
-        self.formula, self.columns, self.classes, self.known = formula, columns, classes, known
+        self.formula = formula if len(formula) <= SHOWN else formula[:SHOWN] + "..."
+        self.columns, self.classes, self.known = columns, classes, known
 
     def value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Constant) and type(node.value) in {int, float}:

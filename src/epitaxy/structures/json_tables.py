@@ -48,7 +48,7 @@ def json_columns(text: str, name: str) -> Table:
 
 def is_structure_dict(cell: Any) -> bool:
     """Tell whether a value is a structure of pymatgen, JARVIS or OPTIMADE."""
-    if not isinstance(cell, Mapping):
+    if not isinstance(cell, dict):  # a composition of pymatgen is a mapping, too
         return False
     inner = cell.get("structure", {})
     return (

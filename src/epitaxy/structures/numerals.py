@@ -138,7 +138,7 @@ class _Cells:
         return cells
 
     def _sort(self, row: int, value: Any) -> None:
-        if isinstance(value, Mapping) and "value" in value:
+        if isinstance(value, dict) and "value" in value:
             self.unit = self.unit or str(value.get("unit") or value.get("units") or "")
             value = value["value"]
         if value is None:

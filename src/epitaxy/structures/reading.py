@@ -32,6 +32,7 @@ from epitaxy.structures.parsing import (
 from epitaxy.structures.sources import SOURCES
 from epitaxy.structures.sources.folder import SHEETS, numbered_parts, structure_files
 from epitaxy.structures.table import Dropped, StructureTable
+from epitaxy.structures.units import split_header
 
 logger = logging.getLogger("epitaxy")
 FRAMES = (".xyz", ".extxyz")
@@ -216,8 +217,8 @@ def _select_targets(reading: Reading, wanted: Sequence[str]) -> StructureTable:
     table = reading.table
     if not wanted:
         return table
-    wanted = [reading.headers.get(name, name) for name in wanted]
     only = list(table.values)
+    wanted = [name if name in only else _without_unit(name, reading) for name in wanted]
     if reading.unnamed and len(wanted) == 1 and wanted[0] not in only:
         for reason in reading.refused.values():
             raise InputError(reason)
@@ -242,6 +243,12 @@ def _select_targets(reading: Reading, wanted: Sequence[str]) -> StructureTable:
         values={name: table.values[name] for name in wanted},
         properties={name: table.properties[name] for name in wanted},
     )
+
+
+def _without_unit(name: str, reading: Reading) -> str:
+    """Return the property that a header such as ``gap (eV)`` means."""
+    bare = reading.headers.get(name, split_header(name)[0])
+    return bare if bare in reading.table.values or bare in reading.refused else name
 
 
 def _describe(

@@ -8,7 +8,7 @@ UNIT_SYMBOLS = frozenset(
     (
         "eV meV keV J mJ kJ MJ cal kcal mol K °C Pa kPa MPa GPa bar kbar Å Å A mA Ang angstrom "
         "Angstrom nm pm um µm μm m cm mm bohr Bohr a0 s ps fs ns ms h Hz kHz MHz GHz THz g kg mg "
-        "amu u T mT Oe mu_B muB µB μB μ_B emu e C uC µC pC V mV kV S Ohm Ω W mW F rad deg ° % Ry "
+        "amu u T mT Oe mu_B muB µB μB μ_B emu e C uC µC pC V mV µV μV uV kV S Ohm Ω W mW µW μW uW mₑ m_e F rad deg ° % Ry "
         "mRy Ha mHa hartree Hartree Debye D atom atoms cell f.u. fu unitcell ppm cc L a.u."
     ).split()
 )

@@ -6,7 +6,8 @@ MP_API_KEY.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from epitaxy.core.errors import InputError, unknown
@@ -33,6 +34,8 @@ LABELS = {
     "uncorrected_energy_per_atom": "Total energy",
 }
 """Fields of the thermo documents, all in eV/atom."""
+AT_ONCE = 500
+"""Materials that are asked for together."""
 FIELDS = ["material_id", "energy_type", "entries", *LABELS]
 
 
@@ -90,23 +93,58 @@ def _crystal(document: Mapping[str, Any]) -> Crystal | UnusableError:
         return error
 
 
+def structures_of(ids: Sequence[str], what: str) -> dict[str, Any]:
+    """Return the structures of materials by their ids, for as many as there are.
+
+    Args:
+        ids: ``mp-149``, ...
+        what: for what they are needed, for the message.
+
+    Raises:
+        InputError: the client is not installed or not allowed in.
+    """
+    wanted = list(dict.fromkeys(ids))
+    found: dict[str, Any] = {}
+    with _client(f"{what} holds no structures; they come by Materials Project id, which") as client:
+        for begin in range(0, len(wanted), AT_ONCE):
+            documents = client.materials.summary.search(
+                material_ids=wanted[begin : begin + AT_ONCE],
+                all_fields=False,
+                fields=["material_id", "structure"],
+            )
+            found |= {str(d["material_id"]): d["structure"] for d in documents}
+    return found
+
+
 def _load(thermo_type: str, systems: list[str]) -> list[dict[str, Any]]:
+    query: dict[str, Any] = {"chemsys": systems} if systems else {}
+    with _client("Reading 'mp:...'") as client:
+        found: list[dict[str, Any]] = client.materials.thermo.search(
+            thermo_types=[thermo_type], all_fields=False, fields=FIELDS, **query
+        )
+    return found
+
+
+@contextmanager
+def _client(who: str) -> Iterator[Any]:
+    """Give a client of the Materials Project.
+
+    Raises:
+        InputError: it is not installed, or a question was not answered.
+    """
     try:
         from mp_api.client import MPRester
     except ImportError as error:
         raise InputError(
-            "Reading 'mp:...' needs the package mp-api; install it with pip install 'epitaxy[mp]'."
+            f"{who} needs the package mp-api; install it with pip install 'epitaxy[mp]', and set "
+            "MP_API_KEY."
         ) from error
-    query: dict[str, Any] = {"chemsys": systems} if systems else {}
     try:
         with MPRester(use_document_model=False) as client:
-            found: list[dict[str, Any]] = client.materials.thermo.search(
-                thermo_types=[thermo_type], all_fields=False, fields=FIELDS, **query
-            )
+            yield client
     except Exception as error:  # the client raises its own, network and value errors alike
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise InputError(
             f"The Materials Project did not answer ({reason}); set MP_API_KEY to the key of your "
             "account, and look whether the network is there."
         ) from error
-    return found

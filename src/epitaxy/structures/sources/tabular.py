@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,9 @@ def find_id_column(columns: Columns, structure_name: str) -> str | None:
     It has one of the usual names, or it is the first column and holds different words only.
     """
     lower = {name.lower(): name for name in columns if name != structure_name}
-    named = next((lower[name] for name in ID_NAMES if name in lower), None)
+    usual = [lower[name] for name in ID_NAMES if name in lower]
+    different = [name for name in usual if _all_different(columns[name])]
+    named = next(iter([*different, *usual]), None)
     first = next(iter(columns))
     if named is not None or first == structure_name:
         return named
@@ -139,8 +142,14 @@ def find_id_column(columns: Columns, structure_name: str) -> str | None:
     return first if len(words) == len(columns[first]) else None
 
 
+def _all_different(cells: Sequence[Any]) -> bool:
+    names = [str(cell).strip() for cell in cells if not _is_empty(cell)]
+    return len(set(names)) == len(cells)
+
+
 def _is_empty(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, str) and not cell.strip())
+    unknown = isinstance(cell, float) and math.isnan(cell)
+    return cell is None or unknown or (isinstance(cell, str) and not cell.strip())
 
 
 def _holds_content(cells: Sequence[Any], folder: Path) -> bool:
