@@ -144,7 +144,9 @@ def test_every_loader_of_the_papers_is_read(name):
     assert list(again.values) == list(table.values)
 
 
-@pytest.mark.parametrize("name", [name for name, made in SETS.items() if made.source != "alexandria"])
+@pytest.mark.parametrize(
+    "name", [name for name, made in SETS.items() if made.source != "alexandria"]
+)
 def test_every_data_set_of_the_papers_is_made(name):
     table = paper(name)
     assert list(table.values) == ["target"]
@@ -217,7 +219,9 @@ def test_structures_come_by_id_or_the_package_is_named(monkeypatch, crystals):
 
         def search(self, material_ids, **_):
             known = {f"mp-{100 + i}": s.as_dict() for i, s in enumerate(crystals.values())}
-            return [{"material_id": i, "structure": known[i]} for i in material_ids if i != "mp-101"]
+            return [
+                {"material_id": i, "structure": known[i]} for i in material_ids if i != "mp-101"
+            ]
 
     monkeypatch.setitem(sys.modules, "mp_api", types.ModuleType("mp_api"))
     monkeypatch.setitem(sys.modules, "mp_api.client", types.SimpleNamespace(MPRester=Client))

@@ -99,7 +99,10 @@ def test_bad_parquet_is_refused(tmp_path, changes, match):
     [
         ({"atomic_numbers": [[11, 17], [300]]}, "atomic number 300 does not exist"),
         ({"atomic_numbers": [[11, 17], [0]]}, "atomic number 0 does not exist"),
-        ({"atomic_numbers": [[11, 17], []], "frac_coords": [[0.0] * 3 + [0.5] * 3, []]}, "has no atoms"),
+        (
+            {"atomic_numbers": [[11, 17], []], "frac_coords": [[0.0] * 3 + [0.5] * 3, []]},
+            "has no atoms",
+        ),
         ({"frac_coords": [[0.0] * 3 + [0.5] * 3, [0.0, np.nan, 0]]}, "coordinate is not a finite"),
         ({"lattice": [np.eye(3).ravel() * 4, [np.inf] * 9]}, "lattice holds a value"),
         ({"lattice": [np.eye(3).ravel() * 4, [1.0] * 9]}, "lattice is singular"),

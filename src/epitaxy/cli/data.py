@@ -172,7 +172,9 @@ def paper(
     from epitaxy.structures.reading import convert as convert_data
 
     if name == "list":
-        typer.echo("\n".join(f"{key:40s}{made.source}: {made.formula}" for key, made in SETS.items()))
+        typer.echo(
+            "\n".join(f"{key:40s}{made.source}: {made.formula}" for key, made in SETS.items())
+        )
         return
     if out is None:
         raise InputError(f"Nothing says where to write {name!r}; name a Parquet file behind it.")

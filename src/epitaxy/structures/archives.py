@@ -147,7 +147,7 @@ def _members(path: Path) -> Iterator[tuple[str, int, bool, Callable[[], IO[bytes
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
-                link = (info.external_attr >> 16) & 0o170000 == 0o120000  # noqa: PLR2004
+                link = (info.external_attr >> 16) & 0o170000 == 0o120000
                 yield info.filename, info.file_size, not link, lambda i=info: archive.open(i)  # type: ignore[misc]
         return
     with tarfile.open(path) as tar:

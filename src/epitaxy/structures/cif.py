@@ -250,9 +250,7 @@ def _with(expansion: Expansion, *, fault: str = "", note: str = "") -> Expansion
     )
 
 
-def _apply(
-    sites: list[Site], group: Group, lattice: np.ndarray, merge: float | None
-) -> Expansion:
+def _apply(sites: list[Site], group: Group, lattice: np.ndarray, merge: float | None) -> Expansion:
     """Make all images and join those that are one atom.
 
     Args:

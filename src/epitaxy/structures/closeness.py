@@ -90,7 +90,9 @@ def _sweep(
                 row = int(owner[one[k]])
                 first, second = sorted((int(atoms[one[k]]), int(atoms[one[k] + step])))
                 pair = Pair(
-                    first - int(offsets[row]), second - int(offsets[row]), round(float(length[k]), 4)
+                    first - int(offsets[row]),
+                    second - int(offsets[row]),
+                    round(float(length[k]), 4),
                 )
                 if row not in found or pair.distance < found[row].distance:
                     found[row] = pair
@@ -99,16 +101,15 @@ def _sweep(
 
 def _within(lattice: np.ndarray, frac: np.ndarray) -> Pair | None:
     """Find the nearest pair, images included, in a cell that may be very flat or narrow."""
-    from scipy.spatial import cKDTree
-
     from pymatgen.core.lattice import Lattice
+    from scipy.spatial import cKDTree
 
     reduced = Lattice(lattice).get_lll_reduced_lattice().matrix
     lengths = np.linalg.norm(SHIFTS @ reduced, axis=1)
     lengths[len(SHIFTS) // 2] = np.inf
     if lengths.min() < CLOSEST:
         return Pair(0, 0, round(float(lengths.min()), 4))
-    if len(frac) < 2:  # noqa: PLR2004
+    if len(frac) < 2:
         return None
     inside = (frac @ lattice @ np.linalg.inv(reduced)) % 1 @ reduced
     images = (inside[:, None] + SHIFTS @ reduced).reshape(-1, 3)

@@ -138,7 +138,7 @@ def _split(text: str, delimiter: str) -> Iterator[list[str]]:
 
 def _with_own_header(rows: list[list[str]], text: str, delimiter: str) -> list[list[str]]:
     """Split the first line by another delimiter where that gives as many cells as the rows have."""
-    if len(rows) < 2 or len(rows[0]) != 1 or len(rows[1]) < 2:  # noqa: PLR2004
+    if len(rows) < 2 or len(rows[0]) != 1 or len(rows[1]) < 2:
         return rows
     line = next(line for line in text.splitlines() if line.strip())
     for other in DELIMITERS:
@@ -158,7 +158,7 @@ def _units(
     first, *others = units.items()
     says_unit = any(unit for _, unit in others)
     name_fits = name == "" or first[1] is not None or name.lower() in UNIT_WORDS
-    if len(body) < 2 or name in known_ids or not says_unit or not name_fits:  # noqa: PLR2004
+    if len(body) < 2 or name in known_ids or not says_unit or not name_fits:
         return {}
     if any(unit is None and cells[c].lower() not in UNIT_WORDS for c, unit in others):
         return {}

@@ -38,7 +38,7 @@ def json_columns(text: str, name: str) -> Table:
         data = parse_json(text, origin)
     except InputError:
         lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) < 2 or not lines[0].rstrip().endswith(("}", "]")):  # noqa: PLR2004
+        if len(lines) < 2 or not lines[0].rstrip().endswith(("}", "]")):
             raise
         data = [parse_json(line, f"Line {i} of {origin}") for i, line in enumerate(lines, 1)]
     if isinstance(data, Mapping) and is_structure_dict(data):

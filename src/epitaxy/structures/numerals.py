@@ -316,7 +316,9 @@ class _Cells:
         if self.infinite:
             parts.append(f"{len(self.infinite)} of {n} are infinite")
         if self.uncertain:
-            parts.append(f"{len(self.uncertain)} read without their error ({_some(self.uncertain)})")
+            parts.append(
+                f"{len(self.uncertain)} read without their error ({_some(self.uncertain)})"
+            )
         return f"Column {name!r}: {'; '.join(parts)}." if parts else ""
 
 
@@ -337,5 +339,5 @@ def _finite(number: float) -> float:
 
 def _some(texts: Sequence[str]) -> str:
     different = list(dict.fromkeys(texts))
-    more = f" and {len(different) - 3} more" if len(different) > 3 else ""  # noqa: PLR2004
+    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
     return ", ".join(repr(text[:40]) for text in different[:3]) + more

@@ -15,6 +15,4 @@ def check_occupancy(site: str, text: str, value: float | None) -> None:
         UnusableError: with the site and its occupancy as it is written.
     """
     if value is None or not abs(value - 1) <= TOLERANCE * (1 + 1e-9):
-        raise UnusableError(
-            f"partial occupancy on site {site!r} ({text}): give an ordered cell"
-        )
+        raise UnusableError(f"partial occupancy on site {site!r} ({text}): give an ordered cell")

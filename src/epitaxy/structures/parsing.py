@@ -90,9 +90,7 @@ def read_text(path: str | Path) -> str:
     zeros = head.count(b"\0")
     if zeros:
         if zeros * 5 < len(head) * 2:
-            raise InputError(
-                f"{str(path)!r} is a binary file, not text; give a text table or CIF."
-            )
+            raise InputError(f"{str(path)!r} is a binary file, not text; give a text table or CIF.")
         # UTF-16 without a mark: every other byte of Latin letters is zero
         return data.decode("utf-16-le" if head[1:2] == b"\0" else "utf-16-be", errors="replace")
     try:
@@ -147,7 +145,7 @@ def first_usable(parts: Sequence[Part]) -> Crystal:
     """
     good = [part.crystal for part in parts if isinstance(part.crystal, Crystal)]
     if not good:
-        assert isinstance(parts[0].crystal, UnusableError)  # noqa: S101 - nothing else is left
+        assert isinstance(parts[0].crystal, UnusableError)
         raise parts[0].crystal
     if len(good) == 1:
         return good[0]
@@ -169,7 +167,7 @@ def text_kind(text: str) -> str | None:
     if "_cell_length_a" in head.lower() or head.lower().startswith("data_"):
         return "cif"
     lines = text.splitlines()[:6]
-    if len(lines) > 4 and all(floats(line, 3) is not None for line in lines[2:5]):  # noqa: PLR2004
+    if len(lines) > 4 and all(floats(line, 3) is not None for line in lines[2:5]):
         return "poscar"
     if len(lines) > 2 and lines[0].strip().isdigit():
         return "xyz"
@@ -249,7 +247,7 @@ def periodicity_note(periodic: Sequence[bool] | np.ndarray) -> str:
         raise UnusableError(
             "it is not periodic (pbc F F F), a molecule in a box; set pbc to T T T for a crystal"
         )
-    return "" if times == 3 else f"periodic in {times} of 3 directions, read as a crystal"  # noqa: PLR2004
+    return "" if times == 3 else f"periodic in {times} of 3 directions, read as a crystal"
 
 
 def crystal_from_ase(atoms: Atoms) -> Crystal:

@@ -59,7 +59,9 @@ def _lattice(lines: Sequence[str]) -> tuple[float, np.ndarray]:
     if scale is None or scale[0] == 0:
         raise _wrong(1, f"the scale {lines[1][:40]!r} must be a number that is not 0")
     if len(words) > 1 and floats(lines[1], len(words)) is not None:
-        raise _wrong(1, f"{len(words)} scales are given; multiply the vectors by them and write 1.0")
+        raise _wrong(
+            1, f"{len(words)} scales are given; multiply the vectors by them and write 1.0"
+        )
     vectors = []
     for at in LATTICE:
         vector = floats(_line(lines, at, "a lattice vector"), 3)

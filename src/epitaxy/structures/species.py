@@ -51,7 +51,9 @@ def element_of_label(label: str, allowed: Collection[int] = ()) -> int:
         return _KNOWN[letters]
     # What follows the symbol names the site in capitals (CaM, OA); words (Wat, Ow) are none.
     begins = {
-        _BY_CASE[letters[:n].lower()]: letters[n:] for n in (1, 2) if letters[:n].lower() in _BY_CASE
+        _BY_CASE[letters[:n].lower()]: letters[n:]
+        for n in (1, 2)
+        if letters[:n].lower() in _BY_CASE
     }
     if allowed:
         begins = {z: rest for z, rest in begins.items() if z in allowed}

@@ -43,7 +43,7 @@ def atoms_of_frame(frame: str) -> Atoms:
     from ase.io import read
 
     lines = frame.splitlines()
-    if len(lines) < 2 or not lines[0].strip().isdecimal():  # noqa: PLR2004
+    if len(lines) < 2 or not lines[0].strip().isdecimal():
         raise UnusableError("unreadable XYZ frame: its first line must be the number of atoms")
     properties = _PROPERTIES.search(lines[1])
     if properties is None or properties.group(1).lower().startswith("species:s:1"):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from epitaxy.core.errors import InputError
+from epitaxy.structures.archives import STRUCTURE_SUFFIXES
 from epitaxy.structures.building import Crystal, Reading, TableBuilder, UnusableError
 from epitaxy.structures.choosing import ID_NAMES, choose_column
 from epitaxy.structures.delimited import made_up_names, read_delimited
 from epitaxy.structures.file_batches import parse_files
 from epitaxy.structures.json_tables import KEYS_SHOWN, is_structure_dict, json_columns
 from epitaxy.structures.numerals import to_number
-from epitaxy.structures.archives import STRUCTURE_SUFFIXES
 from epitaxy.structures.parsing import (
     crystal_from_object,
     read_text,
