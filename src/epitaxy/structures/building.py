@@ -194,15 +194,19 @@ class TableBuilder:
         several = [name for name, n in numbers.items() if n > 1]
         if not several:
             return []
-        return [
+        note = (
             f"{len(several)} ids stand for several structures, which were numbered: the second of "
             f"{several[0]!r} is {snapshot_id(several[0], 2)!r}."
-        ]
+        )
+        return [note]
 
     def _check_equal(self, name: str, one: int, two: int) -> None:
         for key, column in self._raw.items():
             a, b = to_number(column[one]), to_number(column[two])
-            same = column[one] == column[two] if a is None or b is None else a == b or a != a != b
+            if a is None or b is None:
+                same = bool(column[one] == column[two])
+            else:
+                same = a == b or (np.isnan(a) and np.isnan(b))
             if not same:
                 raise InputError(
                     f"The id {name!r} of {self.origin} stands twice with the same structure but "

@@ -283,7 +283,7 @@ def _apply(sites: list[Site], group: Group, lattice: np.ndarray, merge: float | 
 
 
 def _orbit(frac: np.ndarray, group: Group, lattice: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return the different images of a position, (n, 3); each is the mean of those that coincide."""
+    """Return the different images of a position, (n, 3); means of those that coincide."""
     images = group.rotations @ frac + group.translations
     images -= np.floor(images)
     near = _distances(images, images, lattice) < tolerance

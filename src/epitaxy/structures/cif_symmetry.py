@@ -188,7 +188,7 @@ def _halls() -> dict[str, int]:
 
 @cache
 def _symbols() -> dict[str, list[int]]:
-    """Return every way of writing a symbol, without blanks, -> its settings, the usual one first."""
+    """Return every way of writing a symbol -> its settings, the usual one first."""
     found: dict[str, list[int]] = {}
     for setting in range(1, SETTINGS + 1):
         kind = _type(setting)

@@ -74,9 +74,9 @@ class Block:
 
 
 def read_blocks(text: str) -> list[Block]:
-    """Split a CIF file into its data blocks.
+    r"""Split a CIF file into its data blocks.
 
-    >>> block, = read_blocks("data_x\\n_cell.length_a 4.1(2)\\nloop_\\n_a\\n_b\\n1 'two 2'\\n")
+    >>> block, = read_blocks("data_x\n_cell.length_a 4.1(2)\nloop_\n_a\n_b\n1 'two 2'\n")
     >>> block.items, block.loops
     ({'_cell_length_a': '4.1(2)'}, [{'_a': ['1'], '_b': ['two 2']}])
     """

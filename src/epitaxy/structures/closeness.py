@@ -52,7 +52,7 @@ def close_pairs(
     return {row: found[row] for row in sorted(found)}
 
 
-def _sweep(
+def _sweep(  # noqa: PLR0917 - packed arrays that belong together
     atoms: np.ndarray,
     owner: np.ndarray,
     offsets: np.ndarray,
@@ -60,7 +60,7 @@ def _sweep(
     frac_coords: np.ndarray,
     heights: np.ndarray,
 ) -> dict[int, Pair]:
-    """Sort the atoms of every crystal along its first vector and compare neighbours in that order."""
+    """Sort the atoms of every crystal along its first vector and compare neighbours."""
     frac = frac_coords[atoms] % 1
     window = CLOSEST / heights[owner, 0]
     wrapped = np.flatnonzero(frac[:, 0] < window)

@@ -127,7 +127,7 @@ class _Walker:
         self.formula = formula if len(formula) <= SHOWN else formula[:SHOWN] + "..."
         self.columns, self.classes, self.known = columns, classes, known
 
-    def value(self, node: ast.expr) -> Any:
+    def value(self, node: ast.expr) -> Any:  # noqa: PLR0911 - one per kind of node
         if isinstance(node, ast.Constant) and type(node.value) in {int, float}:
             return self._number(node.value)
         if isinstance(node, ast.Name):

@@ -58,7 +58,7 @@ def is_structure_dict(cell: Any) -> bool:
     )
 
 
-def _table(data: Any, origin: str) -> Table:
+def _table(data: Any, origin: str) -> Table:  # noqa: PLR0911 - one per layout
     if isinstance(data, Mapping) and data:
         if {"columns", "data"} <= set(data):
             return _split_layout(data, origin)
@@ -112,9 +112,11 @@ def _unwrapped(data: Mapping[str, Any]) -> Any:
 
 def _nested(data: Mapping[str, Mapping[str, Any]]) -> Table:
     """Read a dictionary of dictionaries: of structures, of records, or of columns."""
-    if all(is_structure_dict(value) and "structure" not in value for value in data.values()):
-        if not any(isinstance(value.get("atoms"), Mapping) for value in data.values()):
-            return {"id": list(data), "structure": list(data.values())}
+    if all(
+        is_structure_dict(value) and "structure" not in value and "atoms" not in value
+        for value in data.values()
+    ):
+        return {"id": list(data), "structure": list(data.values())}
     by_row = any(_is_record(value) for value in data.values())
     if by_row:
         table = _records(list(data.values()))

@@ -14,8 +14,35 @@ import numpy as np
 from epitaxy.structures.units import is_unit
 
 MISSING_WORDS = frozenset(
-    {"", "na", "n/a", "#n/a", "n.a.", "n.a", "nan", "none", "null", "nil", "-", "--", "---", "–"}
-    | {"—", "?", ".", "..", "...", "missing", "unknown", "not available", "no data", "nd", "n.d."}
+    {
+        "",
+        "na",
+        "n/a",
+        "#n/a",
+        "n.a.",
+        "n.a",
+        "nan",
+        "none",
+        "null",
+        "nil",
+        "-",
+        "--",
+        "---",
+        "\u2013",
+    }
+    | {
+        "\u2014",
+        "?",
+        ".",
+        "..",
+        "...",
+        "missing",
+        "unknown",
+        "not available",
+        "no data",
+        "nd",
+        "n.d.",
+    }
     | {"tbd", "<na>", "nat", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"}
 )
 """Texts that stand for "not known", in lower case; the errors of spreadsheets among them."""
@@ -23,10 +50,12 @@ INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity
 TRUTH = {"true": True, "false": False, "yes": True, "no": False}
 MOST_CLASSES = 20
 """A column of more different words is text, not a class."""
-_NUMERIC = re.compile(r"[-+]?[\d.,'’ \u00a0\u2009\u202f]*\d[\d.,]*(?:[eEdD][-+]?\d+)?", re.ASCII)
+_NUMERIC = re.compile(
+    r"[-+]?[\d.,'\u2019 \u00a0\u2009\u202f]*\d[\d.,]*(?:[eEdD][-+]?\d+)?", re.ASCII
+)
 _UNCERTAIN = re.compile(r"(.*\d)\s*(?:\(\d+\)|(?:±|\+/-|\+-)\s*[\d.,]+)", re.ASCII)
 _WITH_UNIT = re.compile(r"([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)\s*([^\d\s].*)", re.ASCII)
-_GROUPS = {",": ",", ".": r"\.", " ": "[ \u00a0\u2009\u202f]", "'": "['’]"}
+_GROUPS = {",": ",", ".": r"\.", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
 
 
 @dataclass(frozen=True)
@@ -330,7 +359,7 @@ def _cannot_both(one: str, two: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return text.strip().replace("−", "-")
+    return text.strip().replace("\u2212", "-")
 
 
 def _finite(number: float) -> float:

@@ -98,8 +98,8 @@ SETS: dict[str, PaperSet] = {
     "chang2022:jarvis_gvrh": PaperSet(
         THREE, "log(1 + `shear modulus`)", "ln(1 + GPa)", rows=10855),
     "chang2022:jarvis_kvrh": PaperSet(THREE, "log(1 + `bulk modulus`)", "ln(1 + GPa)", rows=11028),
-    "chang2022:n_e_cond": _ricci("log(1 + `σ.n`)", unit="ln(1 + 1/Ω/m/s)"),
-    "chang2022:p_e_cond": _ricci("log(1 + `σ.p`)", unit="ln(1 + 1/Ω/m/s)"),
+    "chang2022:n_e_cond": _ricci("log(1 + `\u03c3.n`)", unit="ln(1 + 1/Ω/m/s)"),
+    "chang2022:p_e_cond": _ricci("log(1 + `\u03c3.p`)", unit="ln(1 + 1/Ω/m/s)"),
     "chang2022:n_th_cond": _ricci("log(1 + `κₑ.n`)", unit="ln(1 + W/K/m/s)"),
     "chang2022:p_th_cond": _ricci("log(1 + `κₑ.p`)", unit="ln(1 + W/K/m/s)"),
     "chang2022:n_Seebeck": _ricci("abs(`S.n`)", unit="µV/K"),

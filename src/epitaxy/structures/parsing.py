@@ -114,7 +114,7 @@ def parts_of_file(path: str | Path) -> list[Part]:
         text = read_text(path)
         name = unpacked_name(Path(path).name).lower()
         if not text.strip():
-            raise UnusableError("the file is empty")
+            raise UnusableError("the file is empty")  # noqa: TRY301
         if name.endswith((".cif", ".mcif")):
             return [Part(*part) for part in crystals_from_cif(text)]
         if name.endswith((".xyz", ".extxyz")):

@@ -37,7 +37,10 @@ from epitaxy.structures.units import split_header
 logger = logging.getLogger("epitaxy")
 FRAMES = (".xyz", ".extxyz")
 HEAD_BYTES = 1 << 20
-CONSTANT = "Property %r is %g in all %d rows: a model can only learn this number, and its error says nothing."
+CONSTANT = (
+    "Property %r is %g in all %d rows: a model can only learn this number, and its error "
+    "says nothing."
+)
 SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",

@@ -121,7 +121,7 @@ FUNCTIONS = frozenset({"log", "log10", "log2", "ln", "exp", "sqrt", "min", "max"
 _BRACKETS = re.compile(r"(.*\S)\s*(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\)|\[([^\[\]]*)\])")
 _SLASH = re.compile(r"(.*\S)\s+/\s*(\S.*)")
 _COMMA = re.compile(r"(.*\S)\s*,\s+(\S.*)")
-_POWER = re.compile(r"(?:\*\*|\^)?\(?[-−+]?\d+\)?$|[⁻⁺¹²³⁴⁵⁶⁷⁸⁹⁰]+$")
+_POWER = re.compile(r"(?:\*\*|\^)?\(?[-\u2212+]?\d+\)?$|[⁻⁺¹²³⁴⁵⁶⁷⁸⁹⁰]+$")
 _LOGARITHM = re.compile(r"(?:log10|log|ln)\s*\((.*)\)")
 
 
@@ -135,7 +135,7 @@ def is_unit(text: str) -> bool:
     logarithm = _LOGARITHM.fullmatch(text)
     if logarithm:
         return is_unit(logarithm.group(1))
-    words = [word for word in re.split(r"[\s·⋅×*/()]+", text.replace("**", "^")) if word]
+    words = [word for word in re.split(r"[\s·⋅\u00d7*/()]+", text.replace("**", "^")) if word]
     found = False
     for word in words:
         bare = word if word in UNIT_SYMBOLS else _POWER.sub("", word)

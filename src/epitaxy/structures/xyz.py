@@ -19,7 +19,7 @@ _PROPERTIES = re.compile(r"""(?i)properties=["']?(\S+)""")
 
 
 def frame_texts(text: str) -> Iterator[str]:
-    """Split a file into its frames; what does not begin with a number of atoms is one last frame."""
+    """Split a file into its frames; what begins with no number of atoms is one last frame."""
     lines = text.splitlines()
     at = 0
     while at < len(lines):

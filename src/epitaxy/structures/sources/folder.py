@@ -102,7 +102,7 @@ def read_folder(folder: Path, origin: str, left_out: Sequence[Dropped] = ()) -> 
 
 
 def structure_files(folder: Path) -> tuple[list[Path], list[Dropped]]:
-    """Return the structure files of a folder and its subfolders, sorted, and links that lead nowhere.
+    """Return the structure files of a folder and its subfolders, and links that lead nowhere.
 
     Hidden files and the companions of macOS and Office do not count.
 
@@ -136,7 +136,7 @@ def structure_files(folder: Path) -> tuple[list[Path], list[Dropped]]:
 
 
 def numbered_parts(parts: Sequence[Part]) -> dict[int, Crystal | UnusableError]:
-    """Number the structures of one file from 1; one that cannot be read counts if there is no other.
+    """Number the structures of one file from 1; unreadable ones count if there is no other.
 
     Returns:
         Number -> crystal or reason; reasons beside usable crystals have negative numbers.
@@ -151,7 +151,7 @@ def numbered_parts(parts: Sequence[Part]) -> dict[int, Crystal | UnusableError]:
     return numbered
 
 
-def _drop_the_rest(
+def _drop_the_rest(  # noqa: PLR0917 - what one reading knows
     builder: TableBuilder,
     folder: Path,
     files: Sequence[Path],
@@ -285,7 +285,7 @@ def _match(
 
 
 def _fitting(cell: str, known: dict[str, list[Path]]) -> tuple[list[Path], int]:
-    """Return ``(the files that a cell names, which of their structures)``: ``x#2`` is the second."""
+    """Return the files that a cell names and which of their structures: ``x#2`` is the second."""
     name = unicodedata.normalize("NFC", cell)
     found = known.get(name) or known.get(without_suffix(name), [])
     bare, sign, number = name.rpartition("#")
