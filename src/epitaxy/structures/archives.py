@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from epitaxy.core.errors import InputError
 from epitaxy.structures.table import Dropped
@@ -34,10 +34,10 @@ DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
 )
 """What the readers of the standard library raise, passwords and unknown methods included."""
-_STREAMS: dict[str, Callable[[Path], IO[bytes]]] = {
+_STREAMS: dict[str, Callable[[Path], Any]] = {
     ".gz": lambda path: gzip.GzipFile(path, "rb"),
     ".bz2": lambda path: bz2.BZ2File(path, "rb"),
-    ".xz": lambda path: lzma.LZMAFile(path, "rb"),
+    ".xz": lambda path: lzma.LZMAFile(path, "rb"),  # noqa: SIM115 - closed by the reader
 }
 
 

@@ -152,7 +152,8 @@ def _units(
     columns: Sequence[str], body: list[list[str]], known_ids: Collection[str]
 ) -> dict[str, str]:
     """Return column -> unit if the first row below the header is a line of units, else nothing."""
-    cells = dict(zip(columns, body[0], strict=False))
+    filled = [*body[0], *[""] * len(columns)][: len(columns)]
+    cells = dict(zip(columns, filled, strict=True))
     name = next(iter(cells.values()))
     units = {column: unit_cell(cell) for column, cell in cells.items()}
     first, *others = units.items()

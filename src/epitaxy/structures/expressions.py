@@ -128,8 +128,9 @@ class _Walker:
         self.columns, self.classes, self.known = columns, classes, known
 
     def value(self, node: ast.expr) -> Any:  # noqa: PLR0911 - one per kind of node
-        if isinstance(node, ast.Constant) and type(node.value) in {int, float}:
-            return self._number(node.value)
+        is_number = isinstance(node, ast.Constant) and type(node.value) in {int, float}
+        if is_number and isinstance(node, ast.Constant):
+            return self._number(node.value)  # type: ignore[arg-type]
         if isinstance(node, ast.Name):
             return self.columns[self._name(node)]
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:

@@ -122,7 +122,7 @@ def to_number(value: Any) -> float | None:
     if isinstance(value, bool | np.bool_) or not np.isscalar(value):
         return None
     try:
-        return _finite(float(value))
+        return _finite(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return None
 
