@@ -46,7 +46,7 @@ def _mean(suffix: str) -> str:
 
 def _ricci(column: str, **more: str) -> PaperSet:
     note = "all materials of the source that have the value"
-    return PaperSet("matminer:ricci_boltztrap_mp_tabular", column, note=note, **more)
+    return PaperSet("matminer:ricci_boltztrap_mp_tabular", column, note=note, **more)  # type: ignore[arg-type]
 
 
 TWO, THREE = "matminer:jarvis_dft_2d", "matminer:jarvis_dft_3d"
@@ -120,7 +120,7 @@ SETS: dict[str, PaperSet] = {
 }  # fmt: skip
 for _functional in ("PBE", "PBEsol", "SCAN"):
     SETS |= {
-        f"hoffmann2023:{_functional.lower()}_{_name}": PaperSet("alexandria", *_rest)
+        f"hoffmann2023:{_functional.lower()}_{_name}": PaperSet("alexandria", *_rest)  # type: ignore[arg-type]
         for _name, *_rest in (
             ("hull", "e_above_hull", "eV/atom"),
             ("form", "e_form", "eV/atom"),
