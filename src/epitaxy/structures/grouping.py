@@ -130,8 +130,12 @@ def shuffled_groups(keys: Iterable[Hashable], seed: int, purpose: str) -> list[l
     return [listed[i] for i in generator(seed, purpose).permutation(len(listed))]
 
 
-def fill(groups: list[list[int]], wanted: int) -> tuple[list[list[int]], list[list[int]]]:
+def fill(
+    groups: list[list[int]], wanted: int, keep: int = 1
+) -> tuple[list[list[int]], list[list[int]]]:
     """Take groups, in order, as long as they fit into ``wanted`` rows; at least one is taken.
+
+    ``keep`` groups are left for other parts, where one is taken already.
 
     >>> fill([[0, 1], [2], [3, 4, 5]], 2)
     ([[0, 1]], [[2], [3, 4, 5]])
@@ -143,7 +147,7 @@ def fill(groups: list[list[int]], wanted: int) -> tuple[list[list[int]], list[li
     left: list[list[int]] = []
     room = wanted
     for group in groups:
-        fits = len(group) <= room
+        fits = len(group) <= room and (not taken or len(groups) - len(taken) > keep)
         (taken if fits else left).append(group)
         room -= len(group) if fits else 0
     if wanted and not taken and len(left) > 1:

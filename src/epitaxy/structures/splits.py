@@ -135,7 +135,7 @@ def random_split(
     wanted = [max(1, round(f * len(table))) if f > 0 else 0 for f in fractions]
     grouping = choose_grouping(table, group_by, fewest=2 + (wanted[2] > 0))
     groups = shuffled_groups(grouping.labels, seed, "split")
-    test, rest = fill(groups, wanted[2])
+    test, rest = fill(groups, wanted[2], keep=2)
     val, train = fill(rest, wanted[1])
     parts = {"train": train, "val": val, "test": test}
     for part, fraction in zip(PARTS, fractions, strict=True):
