@@ -18,13 +18,11 @@ from epitaxy.fitting.problem import Problem
 from epitaxy.fitting.protocol import OuterFold
 from epitaxy.fitting.repeats import Repeat
 from epitaxy.fitting.runner import PROBLEM
-from epitaxy.results.intervals import score
+from epitaxy.fitting.scoring import error_of
 
 FEWEST_SHARE = 0.1
 """Share of rows with others of their group from which on the question is worth asking."""
 FOLDER = "known"
-
-
 KNOWN_GROUPS, PLAIN_FOLDS = "known_groups", "plain_folds"
 
 
@@ -71,12 +69,7 @@ def known_group_errors(repeats: Sequence[Repeat], handed: Handed) -> dict[str, A
     if not np.isfinite(errors[problem.told]).all():
         return nothing
     kinds = {KNOWN_GROUPS: rows, PLAIN_FOLDS: problem.told}
-    return {kind: _error(problem, errors, chosen) for kind, chosen in kinds.items()}
-
-
-def _error(problem: Problem, errors: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-    found = score(errors[rows], problem.groups_of(rows), FOLDS)
-    return {"n": len(rows), "mae": found.mae, "mae_interval": list(found.interval)}
+    return {kind: error_of(problem, errors, chosen) for kind, chosen in kinds.items()}
 
 
 def halved(problem: Problem) -> np.ndarray:

@@ -39,7 +39,9 @@ def scores(
         numbers: of the rows `Problem.told`, see `metrics`.
     """
     errors = np.abs(verdict.handed.predictions - problem.labels)
-    kinds = {kind: _error(problem, errors, problem.is_of(kind)) for kind in EXPECTED}
+    kinds = {
+        kind: error_of(problem, errors, np.flatnonzero(problem.is_of(kind))) for kind in EXPECTED
+    }
     is_told = len(problem.headline) > 0
     return {
         "mae": numbers["mae"] if is_told else None,
@@ -116,13 +118,11 @@ def _apart(problem: Problem, outcome: Nested) -> dict[str, Any] | None:
     if outcome.apart is None or not len(rows):
         return None
     errors = np.abs(outcome.apart - problem.labels)
-    mask = np.isin(np.arange(len(errors)), rows)
-    return _error(problem, errors, mask) | {"sources": list(problem.apart.values())}
+    return error_of(problem, errors, rows) | {"sources": list(problem.apart.values())}
 
 
-def _error(problem: Problem, errors: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+def error_of(problem: Problem, errors: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     """Return the number of rows, and their error with its interval where they are enough."""
-    rows = np.flatnonzero(mask)
     if len(rows) < FEWEST_ROWS:
         return {"n": len(rows)}
     found = score(errors[rows], problem.groups_of(rows), FOLDS)
